@@ -1,0 +1,34 @@
+# shellcheck shell=bash
+# Copyright: Logward contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# The environment that the tools of a clone run in. Source it from bash:
+#     source tests/hosts/env.sh
+
+LOGWARD_ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
+export LOGWARD_ROOT
+
+case ":$PATH:" in
+    *":$LOGWARD_ROOT/.venv/bin:"*) ;;
+    *) export PATH="$LOGWARD_ROOT/.venv/bin:$PATH" ;;
+esac
+export ANSIBLE_CONFIG="$LOGWARD_ROOT/ansible.cfg"
+export ANSIBLE_COLLECTIONS_PATH="$LOGWARD_ROOT"
+export MOLECULE_GLOB='molecule/*/molecule.yml'
+
+# Hosts that refuse podman's defaults: hybrid cgroups, no CAP_SYS_RESOURCE.
+_logward_needs_containers_conf() {
+    [[ $(stat --file-system --format=%T /sys/fs/cgroup) == cgroup2fs ]] \
+        || return 0
+    local bounding_set cap_sys_resource=24
+    bounding_set=$(awk '$1 == "CapBnd:" { print $2 }' /proc/self/status)
+    (( (0x$bounding_set >> cap_sys_resource & 1) == 0 ))
+}
+
+if [[ -z ${CONTAINERS_CONF:-} ]] && _logward_needs_containers_conf; then
+    export CONTAINERS_CONF="$LOGWARD_ROOT/tests/hosts/containers.conf"
+fi
+
+# The images of the test hosts, named by a hash of their recipe.
+LOGWARD_IMAGE_BOOKWORM=$("$LOGWARD_ROOT/tests/hosts/build" --name bookworm)
+export LOGWARD_IMAGE_BOOKWORM
