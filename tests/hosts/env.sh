@@ -13,8 +13,13 @@ case ":$PATH:" in
     *) export PATH="$LOGWARD_ROOT/.venv/bin:$PATH" ;;
 esac
 export ANSIBLE_CONFIG="$LOGWARD_ROOT/ansible.cfg"
+# What the user has in ~/.ansible is not part of a test.
+export ANSIBLE_HOME="$LOGWARD_ROOT/.cache/ansible"
 export ANSIBLE_COLLECTIONS_PATH="$LOGWARD_ROOT"
 export MOLECULE_GLOB='molecule/*/molecule.yml'
+export MOLECULE_COMMAND_BORDERS=false
+# Molecule would force colours into files, too.
+[[ -t 1 ]] || export NO_COLOR=1 ANSIBLE_FORCE_COLOR=false ANSIBLE_NOCOLOR=true
 
 # Hosts that refuse podman's defaults: hybrid cgroups, no CAP_SYS_RESOURCE.
 _logward_needs_containers_conf() {
