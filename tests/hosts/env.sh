@@ -15,6 +15,8 @@ esac
 export ANSIBLE_CONFIG="$LOGWARD_ROOT/ansible.cfg"
 # What the user has in ~/.ansible is not part of a test.
 export ANSIBLE_HOME="$LOGWARD_ROOT/.cache/ansible"
+# The path of a socket may not be long, that of a clone may.
+export ANSIBLE_SSH_CONTROL_PATH_DIR="$HOME/.ansible/cp"
 export ANSIBLE_COLLECTIONS_PATH="$LOGWARD_ROOT"
 export MOLECULE_GLOB='molecule/*/molecule.yml'
 export MOLECULE_COMMAND_BORDERS=false
