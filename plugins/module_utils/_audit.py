@@ -1,0 +1,133 @@
+# Copyright: Logward contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The audit: what is, what will be, and why; changes nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from ._access import DIRECTORY, REGULAR
+from ._findings import Findings
+from ._fs import MissingDirectory, Tree, same_permissions
+from ._names import display, path_fields
+from ._policy import Policy
+from ._predict import (
+    AccessTable,
+    finding_of,
+    missing_directory,
+    next_file_losses,
+    next_files,
+)
+from ._result import (
+    access_fields,
+    acl_text,
+    identity_fields,
+    inode_fields,
+    next_file_fields,
+)
+from ._survey import KernelSettings, Step, Survey, read_kernel_settings
+
+
+def audit(policies: Sequence[Policy], max_listed: int) -> dict[str, Any]:
+    """Return what ``log_directory_info`` returns for the policies' directories.
+
+    ``max_listed`` bounds the files listed in full; totals count all. Raises
+    HostError where a directory cannot be opened safely.
+    """
+    settings = read_kernel_settings()
+    directories = [_audit_directory(each, max_listed, settings) for each in policies]
+    return {
+        "directories": directories,
+        "compliant": all(each["compliant"] for each in directories),
+        "findings_total": sum(len(each["findings"]) for each in directories),
+    }
+
+
+def _audit_directory(
+    policy: Policy, max_listed: int, settings: KernelSettings
+) -> dict[str, Any]:
+    try:
+        tree = Tree(policy.path)
+    except MissingDirectory:
+        if not policy.skip_missing:
+            raise
+        findings = Findings()
+        findings.add(missing_directory(policy))
+        return {
+            **path_fields(policy.path),
+            "findings": findings.results(),
+            "compliant": True,
+            "changes_needed": False,
+        }
+    with tree:
+        report = _DirectoryAudit(Survey(policy, tree, settings), max_listed)
+        return report.result()
+
+
+class _DirectoryAudit:
+    """Judges each step of a survey by what was found there."""
+
+    def __init__(self, survey: Survey, max_listed: int) -> None:
+        self._survey = survey
+        self._max_listed = max_listed
+        self._findings = Findings()
+        self._files: list[dict[str, Any]] = []
+        self._totals = dict.fromkeys(("files", "directories", "others", "to_change"), 0)
+        self._table = AccessTable(survey.policy)
+        self._next_files = next_files(survey.policy, survey.places.before)
+
+    def result(self) -> dict[str, Any]:
+        """Walk the directory and return its part of the result."""
+        policy, place = self._survey.policy, self._survey.place
+        self._judge_directory()
+        for step in self._survey.steps():
+            self._judge(step)
+            step.close()
+        return {
+            **path_fields(policy.path),
+            "filesystem": {
+                "type": place.inode.mount.type,
+                "acl_supported": place.inode.mount.acl_supported,
+                "read_only": place.inode.mount.read_only,
+            },
+            **inode_fields(place.inode),
+            "default_acl": acl_text(place.inode.default_acl),
+            "identities": [identity_fields(each) for each in policy.identities],
+            "next_file": [next_file_fields(file) for file in self._next_files],
+            "files": self._files,
+            "totals": {**self._totals, "vanished": self._survey.tree.vanished},
+            "findings": self._findings.results(),
+            "compliant": not self._findings.has_errors,
+            "changes_needed": self._totals["to_change"] > 0,
+        }
+
+    def _judge_directory(self) -> None:
+        survey = self._survey
+        after = next_files(survey.policy, survey.places.after)
+        for finding in (
+            *survey.findings(),
+            *next_file_losses(survey.policy, self._next_files, after),
+        ):
+            self._findings.add(finding)
+
+    def _judge(self, step: Step) -> None:
+        table = self._table
+        self._totals[_PLURALS.get(step.before.kind, "others")] += 1
+        self._totals["to_change"] += step.changes
+        if step.refused:
+            self._findings.add(finding_of(step.refused, step.path, step.before))
+        for finding in table.findings(step.path, step.place.before, step.before):
+            self._findings.add(finding)
+        if step.before.kind == REGULAR and len(self._files) < self._max_listed:
+            rows = table.rows(step.place.before, step.before)
+            self._files.append(
+                {
+                    **path_fields(step.path),
+                    **inode_fields(step.before),
+                    "access": [access_fields(row, display(step.path)) for row in rows],
+                }
+            )
+
+
+_PLURALS = {REGULAR: "files", DIRECTORY: "directories"}

@@ -1,0 +1,219 @@
+# Copyright: Logward contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Findings: one table of every code, and the sentences that explain them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Optional
+
+from ._access import Verdict
+from ._acl import perm_text
+from ._names import display, path_fields
+
+ERROR, WARNING, INFO = "error", "warning", "info"
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What every finding of one code has in common."""
+
+    severity: str
+    title: str
+    remedy: str
+
+
+KINDS = {
+    "creator_denied": Kind(
+        ERROR,
+        "A writer cannot create a log file",
+        "run the remediate playbook",
+    ),
+    "writer_denied": Kind(
+        ERROR,
+        "A writer cannot append to a log file",
+        "run the remediate playbook",
+    ),
+    "next_file_writer_denied": Kind(
+        ERROR,
+        "A writer will be locked out of the next log file",
+        "run the remediate playbook before the next file appears",
+    ),
+    "reader_denied": Kind(
+        WARNING, "A reader cannot read a log file", "run the remediate playbook"
+    ),
+    "next_file_reader_denied": Kind(
+        WARNING,
+        "A reader will be locked out of the next log file",
+        "run the remediate playbook before the next file appears",
+    ),
+    "acl_unsupported": Kind(
+        ERROR,
+        "The file system keeps no POSIX ACLs",
+        "mount it with ACLs, or move the logs to a file system that has them",
+    ),
+    "ancestor_untrusted": Kind(
+        ERROR,
+        "Somebody else can exchange a directory on the way to the logs",
+        "give the directory to root, or take the others' write permission away",
+    ),
+    "ancestor_exchangeable": Kind(
+        WARNING,
+        "An application user can exchange a directory on the way to its logs",
+        "give the directory to root where the application need not own it",
+    ),
+    "root_writes_untrusted": Kind(
+        WARNING,
+        "Root opens files in a directory in which others create names",
+        "run root's job as the application's user",
+    ),
+    "root_daemon_directory": Kind(
+        ERROR,
+        "Root's processes keep their logs here, and others would create names",
+        "give the application a log directory of its own",
+    ),
+    "rights_conflict": Kind(
+        WARNING,
+        "The policy cannot be reached without taking rights away",
+        "remove the negative permissions (group or owner below other) by hand",
+    ),
+    "foreign_owner": Kind(
+        WARNING,
+        "A file belongs to nobody whom the policy names",
+        "name its owner in the policy if it is a log, else exclude or move it",
+    ),
+    "hard_link": Kind(
+        WARNING,
+        "A file has further names elsewhere",
+        "copy it and remove the link if it is a log",
+    ),
+    "privileged_file": Kind(
+        WARNING,
+        "A file with setuid, setgid or capabilities lies among the logs",
+        "find out who put it there, and remove it",
+    ),
+    "immutable": Kind(
+        WARNING,
+        "An inode is immutable or append-only, so nothing can be repaired",
+        "remove the attribute with chattr -i or -a if it is not wanted",
+    ),
+    "symbolic_link": Kind(
+        INFO, "A symbolic link is not followed", "declare its target as a directory"
+    ),
+    "special_file": Kind(INFO, "A FIFO, socket or device is left alone", "exclude it"),
+    "other_file_system": Kind(
+        INFO,
+        "Another file system is mounted here and is left alone",
+        "declare it as a directory of its own",
+    ),
+    "group_member_loses": Kind(
+        WARNING,
+        "The next file will belong to another group",
+        "name the identity among the readers or writers",
+    ),
+    "missing_directory": Kind(
+        INFO, "The directory does not exist and is skipped", "create it"
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that is wrong."""
+
+    code: str
+    path: str
+    subject: str
+    evidence: str
+    message: str
+
+    @property
+    def severity(self) -> str:
+        """``error``, ``warning`` or ``info``."""
+        return KINDS[self.code].severity
+
+    def result(self, count: int) -> dict[str, Any]:
+        """Return the finding as a module returns it; ``count`` inodes alike."""
+        more = f" (and {count - 1:,} more alike)" if count > 1 else ""
+        return {
+            **path_fields(self.path),
+            "code": self.code,
+            "severity": self.severity,
+            "subject": self.subject,
+            "evidence": self.evidence,
+            "message": self.message + more,
+            "remedy": KINDS[self.code].remedy,
+        }
+
+
+class Findings:
+    """Findings of one directory: what is alike is kept once and counted."""
+
+    def __init__(self) -> None:
+        """Start with none."""
+        self._found: dict[tuple[str, str], tuple[Finding, int]] = {}
+
+    def add(self, finding: Finding) -> None:
+        """Count a finding; the first of its code and subject is the example."""
+        key = finding.code, finding.subject
+        example, count = self._found.get(key, (finding, 0))
+        self._found[key] = example, count + 1
+
+    @property
+    def has_errors(self) -> bool:
+        """True where a writer is or will be locked out."""
+        return any(
+            finding.severity == ERROR for finding, _count in self._found.values()
+        )
+
+    def results(self) -> list[dict[str, Any]]:
+        """Return all, errors first, in the order of the table."""
+        order = {ERROR: 0, WARNING: 1, INFO: 2}
+        codes = list(KINDS)
+        found = sorted(
+            self._found.values(),
+            key=lambda item: (order[item[0].severity], codes.index(item[0].code)),
+        )
+        return [finding.result(count) for finding, count in found]
+
+
+_SENTENCES = {
+    "granted_owner": "{who} owns it, and the owner has {held}",
+    "granted_named_user": "the ACL names {who} with {held}",
+    "granted_group": "{who} is in a group that has {held}",
+    "granted_other": "{who} falls to other, which has {held}",
+    "granted_capability": "{who} holds a capability that overrides permissions",
+    "denied_search": "{who} may not enter {ancestor}, where it has {held}",
+    "denied_create": "{who} has {held} on the directory, and needs -wx",
+    "denied_owner": "{who} owns it, and the owner has {held}",
+    "denied_named_user": "the ACL names {who} with {held}",
+    "denied_group": "{who} falls to its group, which has {held}",
+    "denied_mask": "the ACL's mask leaves {who} {held}",
+    "denied_other": "{who} falls to other, which has {held}",
+    "denied_sticky": "the directory is sticky and the file is somebody else's",
+    "denied_read_only": "the file system is mounted read-only",
+    "denied_immutable": "it is immutable (chattr +i)",
+    "denied_not_regular": "it is not a regular file",
+}
+
+
+def because(who: str, verdict: Verdict) -> str:
+    """Return why a verdict is what it is, as the end of a sentence."""
+    return _SENTENCES[verdict.reason].format(
+        who=who,
+        held=perm_text(verdict.held or 0),
+        ancestor=display(verdict.ancestor or ""),
+    )
+
+
+def explain(who: str, operation: str, what: str, verdict: Verdict) -> str:
+    """Return one sentence: who can (or cannot) do what, and why."""
+    can = "can" if verdict.allowed else "cannot"
+    verb = "append to" if operation == "append" else operation
+    return f"{who} {can} {verb} {what}: {because(who, verdict)}"
+
+
+def described(owner: str, group: str, mode: int, creator: Optional[str] = None) -> str:
+    """Return an inode in few words, as evidence."""
+    born = f"created by {creator} as " if creator else ""
+    return f"{born}{owner}:{group} {mode:04o}"

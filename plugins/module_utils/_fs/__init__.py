@@ -1,0 +1,25 @@
+# Copyright: Logward contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The only package that touches inodes, and only through descriptors."""
+
+from __future__ import annotations
+
+from ._apply import change, same_permissions
+from ._inode import Observation, Stamp, has_capability, observe_fd
+from ._private import open_private_directory, sync_directory
+from ._tree import MissingDirectory, Tree, Visit, is_gone
+
+__all__ = [
+    "MissingDirectory",
+    "Observation",
+    "Stamp",
+    "Tree",
+    "Visit",
+    "change",
+    "has_capability",
+    "is_gone",
+    "observe_fd",
+    "open_private_directory",
+    "same_permissions",
+    "sync_directory",
+]

@@ -1,0 +1,67 @@
+# Copyright: Logward contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Changing one inode through its descriptor, and reading it back."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import replace
+
+from .._access import Inode, Mount
+from .._acl import Acl, encode
+from .._errors import HostError
+from ._inode import ACCESS_XATTR, DEFAULT_XATTR, observe_fd, proc_path
+
+
+def same_permissions(one: Inode, other: Inode) -> bool:
+    """Compare owner, group, mode and the meaning of both ACLs."""
+    return _permissions(one) == _permissions(other)
+
+
+def _permissions(inode: Inode) -> tuple[object, ...]:
+    default = inode.default_acl.meaning if inode.default_acl else None
+    return inode.kind, inode.uid, inode.gid, inode.special, inode.acl.meaning, default
+
+
+def change(fd: int, before: Inode, after: Inode, mounts: Mapping[int, Mount]) -> None:
+    """Bring the inode of ``fd`` from ``before`` to ``after``.
+
+    Before the owner or group changes, their permissions are reduced to what
+    both old and new have, so that no one holds more in between; named entries
+    are there first, so that no one holds less. Raises HostError where the
+    kernel kept something else, OSError where it refused.
+    """
+    path = proc_path(fd)
+    acl = before.acl
+    if (before.uid, before.gid) != (after.uid, after.gid):
+        acl = _in_between(before.acl, after.acl)
+        _set_access(path, before.acl, acl)
+        os.chown(path, after.uid, after.gid)
+    _set_access(path, acl, after.acl)
+    if after.default_acl is not None and after.default_acl != before.default_acl:
+        os.setxattr(path, DEFAULT_XATTR, encode(after.default_acl))
+    now = observe_fd(fd, mounts).inode
+    if now.special != after.special:
+        os.chmod(path, after.mode)
+        now = observe_fd(fd, mounts).inode
+    if not same_permissions(now, after):
+        raise HostError(
+            f"the kernel kept mode {now.mode:04o} where {after.mode:04o} was set; "
+            "the file system or a missing capability drops bits"
+        )
+
+
+def _in_between(before: Acl, after: Acl) -> Acl:
+    return replace(
+        after,
+        user_obj=after.user_obj & before.user_obj,
+        group_obj=after.group_obj & before.group_obj,
+        other=after.other & before.other,
+    )
+
+
+def _set_access(path: str, present: Acl, wanted: Acl) -> None:
+    if present.meaning != wanted.meaning:
+        # A minimal ACL sets the mode's bits and drops the attribute at once.
+        os.setxattr(path, ACCESS_XATTR, encode(wanted))

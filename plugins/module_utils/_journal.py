@@ -1,0 +1,183 @@
+# Copyright: Logward contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The journal: what was there before a change, on disk before the change.
+
+A run has a directory; every module call that writes adds a numbered file of
+JSON lines to it. The first line says whose it is; entries follow in batches.
+A batch is synced to disk before its first inode is changed: one fsync for up
+to ``BATCH`` inodes, and the guarantee is the same as with one for each. What
+the trade costs is that after a crash some entries may describe changes that
+were never made; they are told by the present state, which equals *before*.
+Each batch ends with a digest of all bytes so far, so that a torn or edited
+file can be told from a whole one.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import os
+import re
+import socket
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Optional
+
+from ._access import Inode
+from ._acl import Acl, encode
+from ._errors import HostError, OptionError
+from ._fs import Stamp, open_private_directory, sync_directory
+
+FORMAT = 1
+BATCH = 256
+_RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One inode that is about to change. ``path`` is absolute."""
+
+    path: str
+    stamp: Stamp
+    before: Inode
+    after: Inode
+
+
+def new_run_id() -> str:
+    """Return a run id made from the time (UTC) and the host's name."""
+    now = time.time()
+    stamp = time.strftime("%Y%m%dT%H%M%S", time.gmtime(now))
+    host = re.sub(r"[^A-Za-z0-9.-]", "-", socket.gethostname())[:64]
+    return f"{stamp}.{int(now % 1 * 10**6):06d}-{host}"
+
+
+def checked_run_id(run_id: str) -> str:
+    """Return the id; OptionError if it could not be the name of a directory."""
+    if not _RUN_ID.fullmatch(run_id):
+        raise OptionError(
+            "run_id",
+            run_id,
+            "is not a run id",
+            "Use at most 100 letters, digits, dots, dashes and underscores, "
+            "the first a letter or digit",
+        )
+    return run_id
+
+
+class Journal:
+    """The file that one module call writes; nothing exists until it does."""
+
+    def __init__(self, journal_dir: str, run_id: str) -> None:
+        """Name the run. Raises nothing: the first batch opens the file."""
+        self._directory = os.path.join(journal_dir, run_id)
+        self._run_id = run_id
+        self._fd: Optional[int] = None
+        self._digest = hashlib.sha256()
+
+    def __enter__(self) -> Journal:
+        """Hand out the journal."""
+        return self
+
+    def __exit__(
+        self,
+        kind: Optional[type[BaseException]],
+        error: Optional[BaseException],
+        trace: Optional[TracebackType],
+    ) -> None:
+        """Close the file."""
+        if self._fd is not None:
+            os.close(self._fd)
+
+    def record(self, entries: Sequence[Entry]) -> None:
+        """Put a batch on disk. HostError if it is not there for certain."""
+        try:
+            if self._fd is None:
+                self._fd = self._create()
+                self._write([self._header()])
+            self._write([_as_json(entry) for entry in entries])
+            self._write([{"sha256": self._digest.hexdigest()}])
+            os.fsync(self._fd)
+        except OSError as error:
+            raise HostError(
+                f"the journal in {self._directory} cannot be written "
+                f"({error.strerror}), so nothing more was changed. Make room or "
+                "repair the disk, then run again"
+            ) from error
+
+    def _create(self) -> int:
+        directory = open_private_directory(self._directory)
+        try:
+            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+            number = 1
+            while True:
+                name = f"{number:04d}.jsonl"
+                try:
+                    fd = os.open(name, flags, 0o600, dir_fd=directory)
+                except FileExistsError:
+                    number += 1
+                    continue
+                sync_directory(directory)
+                return fd
+        finally:
+            os.close(directory)
+
+    def _header(self) -> dict[str, Any]:
+        return {
+            "logward_journal": FORMAT,
+            "run_id": self._run_id,
+            "machine_id": _machine_id(),
+            "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        }
+
+    def _write(self, records: Sequence[dict[str, Any]]) -> None:
+        lines = "".join(
+            json.dumps(record, separators=(",", ":")) + "\n" for record in records
+        ).encode("ascii")
+        self._digest.update(lines)
+        view = memoryview(lines)
+        while view:
+            assert self._fd is not None
+            view = view[os.write(self._fd, view) :]
+
+
+def _as_json(entry: Entry) -> dict[str, Any]:
+    return {
+        "path_b64": _b64(os.fsencode(entry.path)),
+        "device": entry.stamp.device,
+        "ino": entry.stamp.ino,
+        "born_ns": entry.stamp.born_ns,
+        "before": _state(entry.before),
+        "after": _state(entry.after),
+    }
+
+
+def _state(inode: Inode) -> dict[str, Any]:
+    return {
+        "kind": inode.kind,
+        "uid": inode.uid,
+        "gid": inode.gid,
+        "mode": inode.mode,
+        "access_acl": None if inode.acl.is_minimal else _acl_b64(inode.acl),
+        "default_acl": None
+        if inode.default_acl is None
+        else _acl_b64(inode.default_acl),
+    }
+
+
+def _acl_b64(acl: Acl) -> str:
+    return _b64(encode(acl))
+
+
+def _b64(value: bytes) -> str:
+    return base64.b64encode(value).decode("ascii")
+
+
+def _machine_id() -> Optional[str]:
+    try:
+        with open("/etc/machine-id", encoding="ascii") as file:
+            return file.read().strip() or None
+    except OSError:
+        return None

@@ -1,0 +1,62 @@
+# Copyright: Logward contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""One repair at a time on a host."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from ._errors import HostError
+from ._fs import open_private_directory
+
+LOCK_DIRECTORY = "/run/logward"
+_NAME = "lock"
+_PAUSE_SECONDS = 0.2
+
+
+@contextmanager
+def host_lock(
+    run_id: str, timeout: int, directory: str = LOCK_DIRECTORY
+) -> Iterator[None]:
+    """Hold the host's lock. HostError, naming the holder, after ``timeout`` s.
+
+    The kernel drops the lock with the process, whatever ends it.
+    """
+    parent = open_private_directory(directory)
+    try:
+        flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+        fd = os.open(_NAME, flags, 0o600, dir_fd=parent)
+    finally:
+        os.close(parent)
+    try:
+        _wait(fd, timeout)
+        _write_holder(fd, f"pid {os.getpid()}, run {run_id}")
+        yield
+        _write_holder(fd, "")
+    finally:
+        os.close(fd)
+
+
+def _wait(fd: int, timeout: int) -> None:
+    deadline = time.monotonic() + timeout
+    while True:
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        except BlockingIOError:
+            if time.monotonic() >= deadline:
+                holder = os.pread(fd, 200, 0).decode("ascii", "replace") or "unknown"
+                raise HostError(
+                    f"another run holds the lock of this host ({holder}) and did "
+                    f"not end within {timeout} s. Wait for it, or raise lock_timeout"
+                ) from None
+            time.sleep(_PAUSE_SECONDS)
+
+
+def _write_holder(fd: int, holder: str) -> None:
+    os.ftruncate(fd, 0)
+    os.pwrite(fd, holder.encode("ascii"), 0)

@@ -1,0 +1,236 @@
+# Copyright: Logward contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""From what is there and what is wanted to what must change.
+
+Pure functions. Nobody loses what they have and nobody gains but those whom
+the policy names; a plan that cannot keep that promise is not made.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from functools import reduce
+from typing import Optional
+
+from ._access import (
+    DIRECTORY,
+    REGULAR,
+    SETGID,
+    SETUID,
+    Inode,
+    acl_verdict,
+    created_directory,
+    permission,
+)
+from ._acl import EXECUTE, READ, WRITE, Acl, from_mode, in_force, with_mask_of_entries
+from ._identity import STRANGER, Identity
+from ._policy import Grant, Policy
+
+_BITS = (READ, WRITE, EXECUTE)
+
+
+def held(identity: Identity, inode: Inode) -> int:
+    """Return the permissions that an identity has by owner, ACL and mode."""
+    return sum(bit for bit in _BITS if acl_verdict(identity, inode, bit).allowed)
+
+
+def planned_file(policy: Policy, inode: Inode) -> Inode:
+    """Return a log file as the policy wants it."""
+    moved = regrouped(inode, policy.group)
+    return granted(_without_other(policy, moved), inode, policy.file_grants)
+
+
+def planned_directory(policy: Policy, inode: Inode) -> Inode:
+    """Return a directory as the policy wants it, its default ACL included."""
+    moved = regrouped(reowned(inode, policy.owner), policy.group)
+    wanted = granted(_without_other(policy, moved), inode, policy.directory_grants)
+    return replace(
+        wanted,
+        special=wanted.special | SETGID,
+        default_acl=_planned_default(policy, inode, moved.gid),
+    )
+
+
+def _without_other(policy: Policy, inode: Inode) -> Inode:
+    if policy.keep_other or not inode.acl.other:
+        return inode
+    # With a mask of --- the kernel lets named entries fall to other: what is
+    # in force now has to be written down before other is taken away.
+    return replace(inode, acl=replace(in_force(inode.acl), other=0))
+
+
+def granted(inode: Inode, before: Inode, grants: Iterable[Grant]) -> Inode:
+    """Return ``inode`` with the fewest entries added that the grants need.
+
+    What an identity held ``before`` stays in the entry that is added for it,
+    because a named entry ends the kernel's search.
+    """
+    lacking = [grant for grant in grants if not _has(grant, inode)]
+    if not lacking:
+        return inode
+    acl = in_force(inode.acl)
+    for grant in lacking:
+        perm = grant.perm | held(grant.identity, before)
+        acl = _with_entry(acl, inode, grant.identity, perm)
+    return replace(inode, acl=with_mask_of_entries(acl))
+
+
+def _has(grant: Grant, inode: Inode) -> bool:
+    needed = [bit for bit in _BITS if grant.perm & bit]
+    return all(permission(grant.identity, inode, bit).allowed for bit in needed)
+
+
+def _with_entry(acl: Acl, inode: Inode, identity: Identity, perm: int) -> Acl:
+    if identity.is_group:
+        return _with_group(acl, inode.gid, min(identity.groups), perm)
+    if identity.uid == inode.uid:
+        return replace(acl, user_obj=acl.user_obj | perm)
+    return replace(acl, users=_added(acl.users, identity.uid, perm))
+
+
+def _with_group(acl: Acl, owning_gid: int, gid: int, perm: int) -> Acl:
+    if gid == owning_gid:
+        return replace(acl, group_obj=acl.group_obj | perm)
+    return replace(acl, groups=_added(acl.groups, gid, perm))
+
+
+def _added(
+    entries: tuple[tuple[int, int], ...], entry_id: int, perm: int
+) -> tuple[tuple[int, int], ...]:
+    by_id = dict(entries)
+    by_id[entry_id] = by_id.get(entry_id, 0) | perm
+    return tuple(sorted(by_id.items()))
+
+
+def regrouped(inode: Inode, gid: Optional[int]) -> Inode:
+    """Return ``inode`` with another group, and everybody's rights as before.
+
+    The old group keeps its permissions as a named entry; the new one gets
+    what its members had, not what the old group had.
+    """
+    if gid is None or gid == inode.gid:
+        return inode
+    acl = in_force(inode.acl)
+    groups = dict(acl.groups)
+    new_perm = groups.pop(gid, acl.other)
+    if acl.group_obj != acl.other or groups:
+        groups[inode.gid] = groups.get(inode.gid, 0) | acl.group_obj
+    moved = replace(acl, group_obj=new_perm, groups=tuple(sorted(groups.items())))
+    return replace(inode, gid=gid, acl=with_mask_of_entries(moved))
+
+
+def reowned(inode: Inode, owner: Optional[Identity]) -> Inode:
+    """Return ``inode`` with another owner, and everybody's rights as before."""
+    if owner is None or owner.uid == inode.uid:
+        return inode
+    acl = in_force(inode.acl)
+    users = dict(acl.users)
+    users.pop(owner.uid, None)
+    if inode.uid != 0:
+        users[inode.uid] = acl.user_obj
+    new_perm = held(owner, inode)
+    moved = replace(acl, user_obj=new_perm, users=tuple(sorted(users.items())))
+    return replace(inode, uid=owner.uid, acl=with_mask_of_entries(moved))
+
+
+def _planned_default(policy: Policy, directory: Inode, gid: int) -> Acl:
+    """Return the default ACL: what any creator gives today, and the grants."""
+    present = directory.default_acl
+    today = [created_directory(writer, directory) for writer in policy.writers]
+    acl = Acl(
+        user_obj=READ | WRITE | EXECUTE,
+        group_obj=_least(_group_today(inode, gid) for inode in today),
+        other=_least(inode.acl.other for inode in today) if policy.keep_other else 0,
+        users=in_force(present).users if present else (),
+        groups=_kept_groups(present, gid),
+    )
+    for grant in policy.directory_grants:
+        if "cap_dac_override" in grant.identity.capabilities:
+            continue
+        perm = grant.perm | _held_today(grant.identity, today)
+        acl = _with_default_entry(acl, gid, grant.identity, perm)
+    acl = with_mask_of_entries(acl)
+    unchanged = present is not None and in_force(present) == in_force(acl)
+    return present if present is not None and unchanged else acl
+
+
+def _with_default_entry(acl: Acl, gid: int, identity: Identity, perm: int) -> Acl:
+    if identity.is_group:
+        return _with_group(acl, gid, min(identity.groups), perm)
+    return replace(acl, users=_added(acl.users, identity.uid, perm))
+
+
+def _kept_groups(present: Optional[Acl], gid: int) -> tuple[tuple[int, int], ...]:
+    """Return the named groups; the owning group's entry is group_obj's now."""
+    if present is None:
+        return ()
+    return tuple(entry for entry in in_force(present).groups if entry[0] != gid)
+
+
+def _group_today(inode: Inode, gid: int) -> int:
+    """Return what a member of ``gid``, and of nothing else, gets today."""
+    member = replace(STRANGER, groups=frozenset({gid}))
+    return held(member, inode)
+
+
+def _held_today(identity: Identity, today: Sequence[Inode]) -> int:
+    """Return what an identity gets today of what others create."""
+    others = [held(identity, inode) for inode in today if inode.uid != identity.uid]
+    return reduce(lambda one, other: one | other, others, 0)
+
+
+def _least(perms: Iterable[int]) -> int:
+    return reduce(lambda one, other: one & other, perms, 7)
+
+
+def breaks_promise(policy: Policy, before: Inode, after: Inode) -> bool:
+    """Tell whether a plan takes from anybody, or gives to the unnamed.
+
+    Modes in which other may do more than a group or the owner can make both
+    unavoidable; such an inode is left alone and reported.
+    """
+    named = {grant.identity.id for grant in policy.directory_grants}
+    for identity in (*policy.identities, STRANGER):
+        had, has = held(identity, before), held(identity, after)
+        if had & ~has and policy.keep_other:
+            return True
+        if has & ~had and identity.id not in named:
+            return True
+    return False
+
+
+def refusal(policy: Policy, inode: Inode, protected_hardlinks: bool) -> Optional[str]:
+    """Return the code of the finding for what must not be touched, or None.
+
+    Only regular files and directories of declared identities are the policy's
+    business: an application can link or rename other inodes into its tree.
+    """
+    if inode.kind == "symlink":
+        return "symbolic_link"
+    if inode.kind not in (REGULAR, DIRECTORY):
+        return "special_file"
+    if inode.uid not in policy.owners or (inode.uid == 0 and not protected_hardlinks):
+        return "foreign_owner"
+    if inode.kind == REGULAR:
+        return _file_refusal(inode)
+    return None
+
+
+def _file_refusal(inode: Inode) -> Optional[str]:
+    if inode.links > 1:
+        return "hard_link"
+    if inode.special & (SETUID | SETGID):
+        return "privileged_file"
+    return None
+
+
+def change_refusal(before: Inode, after: Inode) -> Optional[str]:
+    """Return the code of the finding for a change that must not be made."""
+    if before.immutable or before.append_only:
+        return "immutable"
+    secret = not (before.acl.group_class | before.acl.other) & READ
+    reads = before.kind == REGULAR and before.uid == 0 and secret
+    if reads and (after.acl.group_class | after.acl.other) & READ:
+        return "foreign_owner"
+    return None

@@ -1,0 +1,236 @@
+# Copyright: Logward contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the user declares for a log directory, checked before anything else."""
+
+from __future__ import annotations
+
+import fnmatch
+import os
+import pwd
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Optional
+
+from ._acl import EXECUTE, READ, WRITE
+from ._errors import OptionError
+from ._identity import (
+    Identity,
+    declared_by_name,
+    resolve,
+    resolve_gid,
+)
+
+#: Directories that belong to the system as a whole. A policy for one of them
+#: is a slip of the pen; a log directory is somewhere below.
+_SYSTEM_DIRECTORIES = frozenset(
+    "/ /bin /boot /dev /etc /home /lib /lib64 /media /mnt /opt /proc /root /run "
+    "/sbin /srv /srv/www /sys /tmp /usr /usr/local /var /var/cache /var/lib "
+    "/var/log /var/spool /var/tmp /var/www /var/www/html".split()
+)
+_SYSTEM_TREES = ("/boot", "/dev", "/etc", "/proc", "/sys", "/usr")
+_PATH_MAX = 4095
+
+
+@dataclass(frozen=True)
+class Grant:
+    """Permissions (0 to 7) that the policy names for an identity."""
+
+    identity: Identity
+    perm: int
+
+
+@dataclass(frozen=True)
+class Policy:
+    """The wanted state of one log directory, with every name resolved.
+
+    ``others`` are declared identities that are granted nothing: their access
+    is reported, and must not change. ``owner`` and ``group`` are None where
+    the present ones are kept.
+    """
+
+    path: str
+    writers: tuple[Identity, ...]
+    readers: tuple[Identity, ...] = ()
+    others: tuple[Identity, ...] = ()
+    owner: Optional[Identity] = None
+    group: Optional[int] = None
+    keep_other: bool = True
+    recurse: bool = True
+    exclude: tuple[str, ...] = ()
+    skip_missing: bool = False
+
+    @property
+    def identities(self) -> tuple[Identity, ...]:
+        """Everybody whom the policy names, each once."""
+        everybody = self.writers + self.readers + self.others
+        return tuple({identity.id: identity for identity in everybody}.values())
+
+    @property
+    def owners(self) -> frozenset[int]:
+        """The uids whose files are the policy's business."""
+        uids = {identity.uid for identity in self.identities if not identity.is_group}
+        return frozenset(uids | {self.owner.uid} if self.owner else uids)
+
+    @property
+    def directory_grants(self) -> tuple[Grant, ...]:
+        """What writers and readers need on a directory."""
+        return self._grants(READ | WRITE | EXECUTE, READ | EXECUTE)
+
+    @property
+    def file_grants(self) -> tuple[Grant, ...]:
+        """What writers and readers need on a log file: never execute."""
+        return self._grants(READ | WRITE, READ)
+
+    def _grants(self, writing: int, reading: int) -> tuple[Grant, ...]:
+        return tuple(
+            [Grant(writer, writing) for writer in self.writers]
+            + [Grant(reader, reading) for reader in self.readers]
+        )
+
+    def excluded(self, relative_path: str) -> bool:
+        """Tell whether a path below the directory is left alone."""
+        return any(fnmatch.fnmatchcase(relative_path, glob) for glob in self.exclude)
+
+
+def parse_policies(
+    directories: Sequence[Mapping[str, Any]],
+    identities: Sequence[Mapping[str, Any]],
+) -> list[Policy]:
+    """Check the options ``directories`` and ``identities`` and resolve names.
+
+    Raises OptionError for the first value that cannot be meant.
+    """
+    if not directories:
+        raise OptionError(
+            "directories", [], "names no directory", "Declare at least one"
+        )
+    declared = declared_by_name(identities)
+    policies = [
+        _parse(declaration, f"directories[{index}]", declared)
+        for index, declaration in enumerate(directories)
+    ]
+    _refuse_overlap(policies)
+    return policies
+
+
+def _parse(
+    declaration: Mapping[str, Any],
+    option: str,
+    declared: Mapping[str, Mapping[str, Any]],
+) -> Policy:
+    path = checked_path(declaration["path"], f"{option}.path")
+    if path in _SYSTEM_DIRECTORIES or path.startswith(
+        tuple(f"{tree}/" for tree in _SYSTEM_TREES)
+    ):
+        raise OptionError(
+            f"{option}.path",
+            path,
+            "belongs to the system",
+            "Name the application's own log directory below it",
+        )
+    _refuse_home(path, f"{option}.path")
+    if not declaration["writers"]:
+        raise OptionError(
+            f"{option}.writers",
+            [],
+            "names nobody",
+            "Name every identity that must append to logs there",
+        )
+    owner, group = declaration.get("owner"), declaration.get("group")
+    writers = _resolve_all(declaration, "writers", option, declared)
+    readers = _resolve_all(declaration, "readers", option, declared)
+    named = {identity.id for identity in writers + readers}
+    others = [
+        resolve(name, "identities", declared) for name in declared if name not in named
+    ]
+    return Policy(
+        path=path,
+        writers=writers,
+        readers=readers,
+        others=tuple(others),
+        owner=None if owner is None else _owner(owner, f"{option}.owner", declared),
+        group=None if group is None else resolve_gid(group, f"{option}.group"),
+        keep_other=declaration.get("other", "keep") == "keep",
+        recurse=declaration.get("recurse", True),
+        exclude=tuple(declaration.get("exclude") or ()),
+        skip_missing=declaration.get("missing", "fail") == "skip",
+    )
+
+
+def _resolve_all(
+    declaration: Mapping[str, Any],
+    key: str,
+    option: str,
+    declared: Mapping[str, Mapping[str, Any]],
+) -> tuple[Identity, ...]:
+    names = dict.fromkeys(declaration.get(key) or ())
+    return tuple(resolve(name, f"{option}.{key}", declared) for name in names)
+
+
+def _owner(
+    name: str, option: str, declared: Mapping[str, Mapping[str, Any]]
+) -> Identity:
+    identity = resolve(name, option, declared)
+    if identity.is_group:
+        raise OptionError(
+            option, name, "is a group", "Name a user, or set group instead"
+        )
+    return identity
+
+
+def checked_path(path: str, option: str) -> str:
+    """Return a path without doubled slashes; OptionError if it is not absolute."""
+    if not path.startswith("/"):
+        raise OptionError(option, path, "is a relative path", "Give an absolute path")
+    if ".." in path.split("/"):
+        raise OptionError(
+            option, path, "has a .. in it", "Give the path without going up"
+        )
+    if len(os.fsencode(path)) > _PATH_MAX or "\0" in path:
+        raise OptionError(
+            option,
+            f"{path[:40]}...",
+            f"is not a path: over {_PATH_MAX} bytes, or a NUL in it",
+            "Give the path of a directory",
+        )
+    return "/" + "/".join(part for part in path.split("/") if part not in ("", "."))
+
+
+def _refuse_home(path: str, option: str) -> None:
+    for account in pwd.getpwall():
+        if account.pw_dir.rstrip("/") == path:
+            raise OptionError(
+                option,
+                path,
+                f"is the home directory of {account.pw_name}",
+                "Name the log directory in it",
+            )
+
+
+def _refuse_overlap(policies: Sequence[Policy]) -> None:
+    for index, policy in enumerate(policies):
+        for other in policies[:index]:
+            if policy.path == other.path:
+                raise OptionError(
+                    f"directories[{index}].path",
+                    policy.path,
+                    "is declared twice",
+                    "Join the two declarations into one",
+                )
+            _refuse_nesting(*sorted((policy, other), key=lambda each: each.path))
+
+
+def _refuse_nesting(outer: Policy, inner: Policy) -> None:
+    below = inner.path[len(outer.path) + 1 :]
+    if not inner.path.startswith(f"{outer.path}/") or not outer.recurse:
+        return
+    parts = below.split("/")
+    parents = ["/".join(parts[: count + 1]) for count in range(len(parts))]
+    if any(outer.excluded(parent) for parent in parents):
+        return
+    raise OptionError(
+        "directories",
+        inner.path,
+        f"lies inside {outer.path}, which has a policy of its own",
+        f"Add {below!r} to the exclude of {outer.path}, or remove one of the two",
+    )

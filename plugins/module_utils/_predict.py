@@ -1,0 +1,222 @@
+# Copyright: Logward contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Who can do what: with the files that are there, and with the next ones."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Optional
+
+from ._access import (
+    DIRECTORY,
+    REGULAR,
+    Inode,
+    Place,
+    Verdict,
+    created_file,
+    exchangeable_by_others,
+    may_append,
+    may_create,
+    may_read,
+    others_create,
+)
+from ._findings import KINDS, Finding, described, explain
+from ._identity import Identity, group_name, user_name
+from ._names import display
+from ._policy import Policy
+
+
+_DISTINCT_INODES = 4096
+
+
+@dataclass(frozen=True)
+class Access:
+    """What one identity may do with one file: ``read``, ``append``, ``create``."""
+
+    identity: Identity
+    operation: str
+    verdict: Verdict
+
+
+@dataclass(frozen=True)
+class NextFile:
+    """The file that ``creator`` creates next, and what others can do with it.
+
+    ``inode`` is None, and ``access`` empty, where the creator may not create.
+    """
+
+    creator: Identity
+    verdict: Verdict
+    inode: Optional[Inode]
+    access: tuple[Access, ...]
+
+
+class AccessTable:
+    """Who may do what with the files of one directory after the other.
+
+    Files that are alike are decided once; memory is bounded.
+    """
+
+    def __init__(self, policy: Policy) -> None:
+        """Start empty."""
+        self.policy = policy
+        self._place: Optional[Place] = None
+        self._rows: dict[Inode, tuple[Access, ...]] = {}
+
+    def rows(self, place: Place, inode: Inode) -> tuple[Access, ...]:
+        """Predict what everybody in the policy may do with a file in ``place``."""
+        if place is not self._place or len(self._rows) >= _DISTINCT_INODES:
+            self._place = place
+            self._rows = {}
+        rows = self._rows.get(inode)
+        if rows is None:
+            rows = self._rows[inode] = _access_to(self.policy, place, inode)
+        return rows
+
+    def findings(self, path: str, place: Place, inode: Inode) -> Iterator[Finding]:
+        """Yield whom a file, or the next file in a directory, locks out.
+
+        ``place`` is the directory itself, or the one that the file lies in.
+        """
+        if inode.kind == REGULAR:
+            yield from _file_findings(self.policy, path, inode, self.rows(place, inode))
+        elif inode.kind == DIRECTORY:
+            files = next_files(self.policy, place)
+            yield from _next_file_findings(self.policy, place.path, files)
+
+
+def _access_to(policy: Policy, place: Place, inode: Inode) -> tuple[Access, ...]:
+    return tuple(
+        Access(identity, operation, decide(identity, place, inode))
+        for identity in policy.identities
+        for operation, decide in (("read", may_read), ("append", may_append))
+    )
+
+
+def next_files(policy: Policy, place: Place) -> list[NextFile]:
+    """Predict the next file of every writer."""
+    return [_next_file(policy, place, creator) for creator in policy.writers]
+
+
+def _next_file(policy: Policy, place: Place, creator: Identity) -> NextFile:
+    verdict = may_create(creator, place)
+    if not verdict.allowed:
+        return NextFile(creator, verdict, None, ())
+    inode = created_file(creator, place.inode)
+    return NextFile(creator, verdict, inode, _access_to(policy, place, inode))
+
+
+def _lacking(policy: Policy, rows: Sequence[Access]) -> Iterator[tuple[str, Access]]:
+    """Yield what the policy grants and a file denies, as writer or reader."""
+    needs = {("append", writer.id): "writer" for writer in policy.writers}
+    needs.update({("read", reader.id): "reader" for reader in policy.readers})
+    for row in rows:
+        role = needs.get((row.operation, row.identity.id))
+        if role is not None and not row.verdict.allowed:
+            yield role, row
+
+
+def _file_findings(
+    policy: Policy, path: str, inode: Inode, rows: Sequence[Access]
+) -> Iterator[Finding]:
+    """Yield a finding for every writer and reader whom a log file locks out."""
+    evidence = _described(inode)
+    for role, row in _lacking(policy, rows):
+        who = row.identity.name
+        yield Finding(
+            f"{role}_denied",
+            path,
+            who,
+            evidence,
+            explain(who, row.operation, display(path), row.verdict),
+        )
+
+
+def _next_file_findings(
+    policy: Policy, path: str, files: Sequence[NextFile]
+) -> Iterator[Finding]:
+    """Yield a finding for everybody whom a next file in ``path`` would lock out."""
+    for file in files:
+        creator = file.creator.name
+        if file.inode is None:
+            yield Finding(
+                "creator_denied",
+                path,
+                creator,
+                file.verdict.reason,
+                explain(creator, "create", "a log file", file.verdict),
+            )
+            continue
+        evidence = _described(file.inode, creator)
+        what = f"the next file that {creator} creates ({_described(file.inode)})"
+        for role, row in _lacking(policy, file.access):
+            who = row.identity.name
+            yield Finding(
+                f"next_file_{role}_denied",
+                path,
+                f"{who} (created by {creator})",
+                evidence,
+                explain(who, row.operation, what, row.verdict),
+            )
+
+
+def finding_of(code: str, path: str, inode: Inode) -> Finding:
+    """Return a finding that says no more than its title, of an inode."""
+    message = f"{KINDS[code].title}: {display(path)}"
+    return Finding(code, path, user_name(inode.uid), _described(inode), message)
+
+
+def missing_directory(policy: Policy) -> Finding:
+    """Return the finding for a directory that may be missing, and is."""
+    message = f"{KINDS['missing_directory'].title}: {display(policy.path)}"
+    return Finding("missing_directory", policy.path, policy.path, "", message)
+
+
+def _described(inode: Inode, creator: Optional[str] = None) -> str:
+    return described(user_name(inode.uid), group_name(inode.gid), inode.mode, creator)
+
+
+def place_findings(policy: Policy, place: Place) -> Iterator[Finding]:
+    """Yield findings about the directory and the way to it."""
+    path = exchangeable_by_others(place)
+    if path is not None:
+        trusted = place.inode.uid in policy.owners - {0}
+        yield Finding(
+            "ancestor_exchangeable" if trusted else "ancestor_untrusted",
+            path,
+            policy.path,
+            f"on the way to {display(policy.path)}",
+            f"Others than root can exchange what is in {display(path)}, on the "
+            f"way to {display(policy.path)}",
+        )
+    root = next((each for each in policy.writers if each.uid == 0), None)
+    if root is not None and others_create(place.inode):
+        yield Finding(
+            "root_writes_untrusted",
+            policy.path,
+            root.name,
+            _described(place.inode),
+            f"{root.name} opens files in a directory in which others create "
+            "names: they could lead it to any file of the host",
+        )
+
+
+def next_file_losses(
+    policy: Policy, before: Sequence[NextFile], after: Sequence[NextFile]
+) -> Iterator[Finding]:
+    """Yield a finding for each identity that a repaired next file shuts out."""
+    for old, new in zip(before, after):
+        if old.inode is None or new.inode is None:
+            continue
+        for had, has in zip(old.access, new.access):
+            if had.verdict.allowed and not has.verdict.allowed:
+                who = had.identity.name
+                yield Finding(
+                    "group_member_loses",
+                    policy.path,
+                    who,
+                    _described(new.inode, new.creator.name),
+                    f"{who} can {had.operation} what {new.creator.name} creates "
+                    "today, and will not after the repair: the file's group changes",
+                )

@@ -1,0 +1,247 @@
+# Copyright: Logward contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The repair: what the survey plans is journaled, done, and read back."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import Any, Optional
+
+from ._errors import HostError, OptionError
+from ._findings import KINDS, Findings
+from ._fs import MissingDirectory, Tree, change
+from ._journal import BATCH, Entry, Journal, checked_run_id, new_run_id
+from ._lock import host_lock
+from ._names import display, path_fields
+from ._policy import Policy, checked_path
+from ._predict import (
+    AccessTable,
+    finding_of,
+    missing_directory,
+)
+from ._result import Diff
+from ._survey import Step, Survey, read_kernel_settings
+
+_ATTEMPTS = 3
+
+
+@dataclass(frozen=True)
+class RepairOptions:
+    """How a repair is run. ``lock_timeout`` is in seconds."""
+
+    run_id: str
+    journal_dir: str
+    lock_timeout: int
+
+
+def parse_options(
+    params: Mapping[str, Any], policies: Sequence[Policy]
+) -> RepairOptions:
+    """Check what is not part of the policy. Raises OptionError."""
+    journal_dir = checked_path(params["journal_dir"], "journal_dir")
+    for policy in policies:
+        if f"{journal_dir}/".startswith(f"{policy.path}/"):
+            raise OptionError(
+                "journal_dir",
+                journal_dir,
+                f"lies in the log directory {policy.path}, which others can write",
+                "Name a directory that is root's alone",
+            )
+    if params["lock_timeout"] < 0:
+        raise OptionError(
+            "lock_timeout",
+            params["lock_timeout"],
+            "is below 0",
+            "Give the seconds to wait for another run, 0 for none",
+        )
+    run_id = checked_run_id(params["run_id"] or new_run_id())
+    return RepairOptions(run_id, journal_dir, params["lock_timeout"])
+
+
+def preview(policies: Sequence[Policy], options: RepairOptions) -> dict[str, Any]:
+    """Return what ``repair`` would do and find; changes nothing (check mode)."""
+    return _run(policies, options, None)
+
+
+def repair(policies: Sequence[Policy], options: RepairOptions) -> dict[str, Any]:
+    """Bring the directories to their policies and return what was done.
+
+    Raises HostError; what was done until then stays, and is in the journal.
+    """
+    with host_lock(options.run_id, options.lock_timeout):
+        with Journal(options.journal_dir, options.run_id) as journal:
+            return _run(policies, options, journal)
+
+
+def _run(
+    policies: Sequence[Policy], options: RepairOptions, journal: Optional[Journal]
+) -> dict[str, Any]:
+    settings = read_kernel_settings()
+    with ExitStack() as opened:
+        surveys: dict[str, Survey] = {}
+        for policy in policies:
+            tree = _open(policy)
+            if tree is not None:
+                opened.enter_context(tree)
+                surveys[policy.path] = Survey(policy, tree, settings)
+        for survey in surveys.values():
+            _refuse_blocked(survey)
+        done = [
+            _DirectoryRepair(surveys[policy.path], journal).run()
+            if policy.path in surveys
+            else _skipped(policy)
+            for policy in policies
+        ]
+    return {
+        "changed": any(each["changed_inodes"] for each, _diff in done),
+        "diff": [diff for _each, diff in done if diff],
+        "run_id": options.run_id,
+        "directories": [each for each, _diff in done],
+    }
+
+
+def _open(policy: Policy) -> Optional[Tree]:
+    try:
+        return Tree(policy.path)
+    except MissingDirectory:
+        if policy.skip_missing:
+            return None
+        raise
+
+
+def _refuse_blocked(survey: Survey) -> None:
+    finding = survey.blocking()
+    if finding is not None:
+        raise HostError(
+            f"{finding.message} ({finding.evidence}). Nothing was changed. "
+            f"To repair it, {KINDS[finding.code].remedy}"
+        )
+
+
+def _skipped(policy: Policy) -> tuple[dict[str, Any], Optional[dict[str, str]]]:
+    findings = Findings()
+    findings.add(missing_directory(policy))
+    result = {
+        **path_fields(policy.path),
+        "changed_inodes": 0,
+        "skipped": [
+            {**path_fields(policy.path), "reason": "missing_directory", "count": 1}
+        ],
+        "findings": findings.results(),
+    }
+    return result, None
+
+
+class _DirectoryRepair:
+    """Takes the steps of one survey: records, changes, and counts."""
+
+    def __init__(self, survey: Survey, journal: Optional[Journal]) -> None:
+        self._survey = survey
+        self._journal = journal
+        self._diff = Diff(survey.policy.path)
+        self._findings = Findings()
+        self._table = AccessTable(survey.policy)
+        self._changed = 0
+        self._skipped: Counter[str] = Counter()
+        self._examples: dict[str, str] = {}
+
+    def run(self) -> tuple[dict[str, Any], Optional[dict[str, str]]]:
+        """Take every step; the directory's own is done before the next is read."""
+        self._judge_directory()
+        batch: list[Step] = []
+        try:
+            for step in self._survey.steps():
+                self._judge(step)
+                if step.changes:
+                    batch.append(step)
+                if batch and (step.path == "" or len(batch) >= BATCH):
+                    self._take(batch)
+            self._take(batch)
+        finally:
+            for step in batch:
+                step.close()
+        return self._result(), self._diff.result()
+
+    def _judge_directory(self) -> None:
+        for finding in self._survey.findings():
+            self._findings.add(finding)
+
+    def _judge(self, step: Step) -> None:
+        if step.refused:
+            self._skip(step.refused, step.path)
+            self._findings.add(finding_of(step.refused, step.path, step.before))
+        if step.changes:
+            self._changed += 1
+            self._diff.add(step.path, step.before, step.after)
+        for finding in self._table.findings(step.path, step.place.after, step.after):
+            self._findings.add(finding)
+
+    def _skip(self, reason: str, path: str) -> None:
+        self._skipped[reason] += 1
+        self._examples.setdefault(reason, path)
+
+    def _take(self, batch: list[Step]) -> None:
+        """Record a batch, then change it; what moved meanwhile comes again."""
+        for _attempt in range(_ATTEMPTS):
+            if self._journal is not None and batch:
+                self._journal.record([self._entry(step) for step in batch])
+                batch[:] = [step for step in batch if not self._change(step)]
+        for step in batch:
+            if self._journal is not None:
+                self._skip("changes_all_the_time", step.path)
+            step.close()
+        batch.clear()
+
+    def _entry(self, step: Step) -> Entry:
+        return Entry(self._absolute(step), step.observed.stamp, step.before, step.after)
+
+    def _absolute(self, step: Step) -> str:
+        return os.path.join(self._survey.policy.path, step.path).rstrip("/")
+
+    def _change(self, step: Step) -> bool:
+        """Change what a step pins; False where it is no longer as recorded."""
+        fd = step.fd
+        assert fd is not None
+        now = self._survey.step_of_fd(step.path, step.place, fd)
+        if now.before != step.before:
+            step.observed, step.after = now.observed, now.after
+            if now.changes:
+                return False
+        else:
+            self._change_inode(step, fd)
+        step.close()
+        return True
+
+    def _change_inode(self, step: Step, fd: int) -> None:
+        try:
+            change(fd, step.before, step.after, self._survey.tree.mounts)
+        except (OSError, HostError) as error:
+            path = display(self._absolute(step))
+            problem = error.strerror if isinstance(error, OSError) else error
+            raise HostError(
+                f"{path} could not be changed: {problem}. What was done before "
+                "stays and is in the journal; running again finishes it"
+            ) from error
+
+    def _result(self) -> dict[str, Any]:
+        vanished = self._survey.tree.vanished
+        if vanished:
+            self._skipped["vanished"] = vanished
+            self._examples.setdefault("vanished", "")
+        return {
+            **path_fields(self._survey.policy.path),
+            "changed_inodes": self._changed,
+            "skipped": [
+                {
+                    **path_fields(self._examples[reason]),
+                    "reason": reason,
+                    "count": count,
+                }
+                for reason, count in sorted(self._skipped.items())
+            ],
+            "findings": self._findings.results(),
+        }

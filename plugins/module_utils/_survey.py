@@ -1,0 +1,257 @@
+# Copyright: Logward contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Observe and plan: one pass over a log directory, a step for every inode.
+
+The audit judges what each step found, the repair applies what it plans, and
+check mode is the repair that does not. There is no second walk.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import Callable, Optional
+
+from ._access import (
+    DIRECTORY,
+    REGULAR,
+    Inode,
+    Place,
+    others_create,
+)
+from ._findings import Finding
+from ._fs import (
+    Observation,
+    Tree,
+    Visit,
+    has_capability,
+    is_gone,
+    observe_fd,
+    same_permissions,
+)
+from ._plan import (
+    breaks_promise,
+    change_refusal,
+    planned_directory,
+    planned_file,
+    refusal,
+)
+from ._policy import Policy
+from ._predict import finding_of, place_findings
+from ._writers._processes import root_writes_below
+
+_DISTINCT_INODES = 4096
+_BLOCKING = frozenset(
+    "acl_unsupported ancestor_untrusted immutable rights_conflict "
+    "root_daemon_directory".split()
+)
+
+
+@dataclass(frozen=True)
+class KernelSettings:
+    """The sysctls that change the answers (Documentation/admin-guide/sysctl/fs.rst)."""
+
+    protected_regular: int
+    protected_hardlinks: bool
+
+
+@dataclass(frozen=True)
+class Change:
+    """A directory as it is, and as it is planned."""
+
+    before: Place
+    after: Place
+
+    def entered(self, name: str, before: Inode, after: Inode) -> Change:
+        """Return a directory in this one."""
+        return Change(
+            _entered(self.before, name, before), _entered(self.after, name, after)
+        )
+
+
+def _entered(place: Place, name: str, inode: Inode) -> Place:
+    ancestors = (*place.ancestors, (place.path, place.inode))
+    return replace(
+        place, ancestors=ancestors, path=os.path.join(place.path, name), inode=inode
+    )
+
+
+@dataclass
+class Step:
+    """One inode: as observed, as planned, and why it is left alone, if it is.
+
+    ``path`` is relative to the log directory, "" for itself; ``place`` is the
+    directory itself, or the one that the file lies in. Where a change is planned ``fd`` pins the inode,
+    and whoever takes the step closes it.
+    """
+
+    path: str
+    place: Change
+    observed: Observation
+    after: Inode
+    refused: Optional[str] = None
+    fd: Optional[int] = None
+
+    @property
+    def before(self) -> Inode:
+        """The inode as observed."""
+        return self.observed.inode
+
+    @property
+    def changes(self) -> bool:
+        """True where something is planned."""
+        return self.fd is not None
+
+    def close(self) -> None:
+        """Let go of the inode."""
+        if self.fd is not None:
+            os.close(self.fd)
+            self.fd = None
+
+
+Decision = Callable[[Inode], tuple[Inode, Optional[str]]]
+
+
+class Survey:
+    """A log directory that is being looked at under a policy, once.
+
+    ``places`` is the directory as observed and as planned.
+    """
+
+    def __init__(self, policy: Policy, tree: Tree, settings: KernelSettings) -> None:
+        """Observe the directory itself and its ancestors."""
+        self.policy = policy
+        self.tree = tree
+        self.observed = tree.observe()
+        self.place = Place(
+            tree.ancestors, policy.path, self.observed.inode, settings.protected_regular
+        )
+        self.planned = self.place.inode
+        if tree.acl_supported:
+            self.planned = planned_directory(policy, self.place.inode)
+        self.places = Change(self.place, replace(self.place, inode=self.planned))
+        self._entered = [("", self.places)]
+        self._decide = _decisions(policy, settings, tree.acl_supported)
+
+    def findings(self) -> Iterator[Finding]:
+        """Yield what is wrong with the directory and the way to it."""
+        yield from place_findings(self.policy, self.place)
+        before, path = self.place.inode, self.policy.path
+        if not self.tree.acl_supported:
+            yield finding_of("acl_unsupported", path, before)
+        if breaks_promise(self.policy, before, self.planned):
+            yield finding_of("rights_conflict", path, before)
+        if not same_permissions(before, self.planned):
+            refused = change_refusal(before, self.planned)
+            if refused:
+                yield finding_of(refused, path, before)
+        if others_create(self.planned) and not others_create(before):
+            if root_writes_below(path):
+                yield finding_of("root_daemon_directory", path, before)
+
+    def blocking(self) -> Optional[Finding]:
+        """Return the first finding that forbids any repair here, or None."""
+        return next((each for each in self.findings() if each.code in _BLOCKING), None)
+
+    def steps(self) -> Iterator[Step]:
+        """Yield a step for the directory, then for all that is below it."""
+        yield self._own_step()
+        for visit in self.tree.walk(self.policy.recurse, self.policy.excluded):
+            step = self._step(visit)
+            if step is None:
+                continue
+            if step.before.kind == DIRECTORY:
+                step.place = step.place.entered(visit.name, step.before, step.after)
+                self._entered.append((visit.path, step.place))
+            yield step
+
+    def _own_step(self) -> Step:
+        step = Step("", self.places, self.observed, self.planned)
+        if not same_permissions(step.before, step.after):
+            step.fd = os.dup(self.tree.fd)
+        return step
+
+    def _step(self, visit: Visit) -> Optional[Step]:
+        place = self._place_of(visit)
+        observed = visit.observed
+        if visit.other_mount:
+            refused = "other_file_system"
+            return Step(visit.path, place, observed, observed.inode, refused)
+        after, refused = self._decide(observed.inode)
+        if refused or same_permissions(observed.inode, after):
+            return Step(visit.path, place, observed, after, refused)
+        return self._pinned(visit, place)
+
+    def _place_of(self, visit: Visit) -> Change:
+        """Return the directory of a visit: the walk goes in and out in order."""
+        parent = os.path.dirname(visit.path)
+        while self._entered[-1][0] != parent:
+            self._entered.pop()
+        return self._entered[-1][1]
+
+    def _pinned(self, visit: Visit, place: Change) -> Optional[Step]:
+        """Pin the inode, and decide again by what the descriptor says."""
+        try:
+            fd = self.tree.pin(visit)
+        except OSError as error:
+            if not is_gone(error):
+                raise
+            self.tree.vanished += 1
+            return None
+        step = self.step_of_fd(visit.path, place, fd)
+        if not step.changes:
+            os.close(fd)
+        return step
+
+    def step_of_fd(self, path: str, place: Change, fd: int) -> Step:
+        """Decide by what a descriptor says now; it is the step's if it changes."""
+        observed = observe_fd(fd, self.tree.mounts)
+        after, refused = self._decide(observed.inode)
+        if not refused and observed.inode.kind == REGULAR and has_capability(fd):
+            after, refused = observed.inode, "privileged_file"
+        step = Step(path, place, observed, after, refused)
+        if not refused and not same_permissions(observed.inode, after):
+            step.fd = fd
+        return step
+
+
+def _decisions(
+    policy: Policy, settings: KernelSettings, acl_supported: bool
+) -> Decision:
+    """Return the decision for any inode below, made once for those alike."""
+
+    @lru_cache(maxsize=_DISTINCT_INODES)
+    def decide(inode: Inode) -> tuple[Inode, Optional[str]]:
+        refused = refusal(policy, inode, settings.protected_hardlinks)
+        if refused or not acl_supported:
+            return inode, refused
+        plan = planned_directory if inode.kind == DIRECTORY else planned_file
+        after = plan(policy, inode)
+        if same_permissions(inode, after):
+            return inode, None
+        if breaks_promise(policy, inode, after):
+            return inode, "rights_conflict"
+        refused = change_refusal(inode, after)
+        return (inode, refused) if refused else (after, None)
+
+    return decide
+
+
+def read_kernel_settings() -> KernelSettings:
+    """Read the sysctls; a kernel without one has no such protection."""
+    return KernelSettings(
+        protected_regular=_sysctl("protected_regular"),
+        protected_hardlinks=bool(_sysctl("protected_hardlinks")),
+    )
+
+
+def _sysctl(name: str) -> int:
+    with (
+        suppress(FileNotFoundError),
+        open(f"/proc/sys/fs/{name}", encoding="ascii") as file,
+    ):
+        return int(file.read())
+    return 0

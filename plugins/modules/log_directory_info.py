@@ -1,0 +1,409 @@
+#!/usr/bin/python
+# Copyright: Logward contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Who can write today's and the next log file, and why not."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: log_directory_info
+short_description: Tell who can write today's and the next log file, and why not
+version_added: 0.1.0
+description:
+  - Reads log directories, and decides by the kernel's rules what every identity of the policy can do
+    with each file that is there, and with the next file of every writer, before that file exists.
+  - Changes nothing. Symbolic links are not followed, and no file is opened.
+options:
+  max_listed:
+    description:
+      - How many files to list in full, the newest first. RV(directories[].totals) counts all.
+    type: int
+    default: 100
+extends_documentation_fragment:
+  - logward.permissions._attributes
+  - logward.permissions._attributes.info_module
+  - logward.permissions._directories
+attributes:
+  safe_file_operations:
+    support: full
+requirements:
+  - Linux, root (C(become=true)), and glibc 2.28 or newer
+seealso:
+  - module: logward.permissions.log_directory
+author:
+  - Logward contributors (@logward)
+"""
+
+EXAMPLES = r"""
+- name: Ask who can write the logs of the payments application
+  logward.permissions.log_directory_info:
+    directories:
+      - path: /srv/payments/storage/logs
+        writers: [www-data, queue, root]
+        readers: ['@adm']
+  register: logs
+
+- name: Stop a deployment that would fail at midnight
+  ansible.builtin.assert:
+    that: logs.compliant
+    fail_msg: "{{ logs.directories | map(attribute='findings') | flatten | map(attribute='message') }}"
+"""
+
+RETURN = r"""
+directories:
+  description: What was found, one entry for each of O(directories).
+  returned: success
+  type: list
+  elements: dict
+  contains:
+    path:
+      description: The log directory.
+      returned: success
+      type: str
+      sample: /srv/payments/storage/logs
+    path_b64:
+      description: The bytes of the path in Base64.
+      returned: when it is not printable UTF-8
+      type: str
+    filesystem:
+      description: The file system that the directory is on.
+      returned: when the directory exists
+      type: dict
+      contains:
+        type:
+          description: Its type.
+          returned: success
+          type: str
+          sample: ext4
+        acl_supported:
+          description: Whether it keeps POSIX ACLs.
+          returned: success
+          type: bool
+        read_only:
+          description: Whether it is mounted read-only.
+          returned: success
+          type: bool
+    owner:
+      description: The directory's owner.
+      returned: when the directory exists
+      type: str
+      sample: www-data
+    group:
+      description: The directory's group.
+      returned: when the directory exists
+      type: str
+      sample: www-data
+    mode:
+      description: The directory's mode, four octal digits.
+      returned: when the directory exists
+      type: str
+      sample: '2775'
+    access_acl:
+      description: The directory's access ACL. Without one it is what the mode says.
+      returned: when the directory exists
+      type: str
+      sample: user::rwx,group::rwx,other::r-x
+    default_acl:
+      description: The directory's default ACL, or V(null).
+      returned: when the directory exists
+      type: str
+      sample: user::rwx,user:queue:rwx,group::r-x,mask::rwx,other::r-x
+    identities:
+      description: Everybody whom the policy names.
+      returned: when the directory exists
+      type: list
+      elements: dict
+      contains:
+        id:
+          description: Unique in the policy, and the same on every run.
+          returned: success
+          type: str
+          sample: queue
+        name:
+          description: The name in the policy.
+          returned: success
+          type: str
+          sample: queue
+        uid:
+          description: The user id. A member of C(@group) has one that no account has.
+          returned: success
+          type: int
+          sample: 1001
+        gid:
+          description: The primary group id.
+          returned: success
+          type: int
+          sample: 1001
+        groups:
+          description: The ids of the supplementary groups.
+          returned: success
+          type: list
+          elements: int
+          sample: [33, 1001]
+        umask:
+          description: The umask it creates files with, four octal digits.
+          returned: success
+          type: str
+          sample: '0022'
+        request_mode:
+          description: The mode it asks for when it creates a log, four octal digits.
+          returned: success
+          type: str
+          sample: '0666'
+        capabilities:
+          description: The capabilities that change what it may do with files.
+          returned: success
+          type: list
+          elements: str
+          sample: []
+        source:
+          description:
+            - Where the numbers come from - V(name_service), V(declared) in O(identities), or V(number),
+              an id without an account.
+          returned: success
+          type: str
+          sample: name_service
+    next_file:
+      description: The next file of each writer, predicted.
+      returned: when the directory exists
+      type: list
+      elements: dict
+      contains:
+        creator:
+          description: RV(directories[].identities[].id) of the one who creates it.
+          returned: success
+          type: str
+          sample: root
+        allowed:
+          description: Whether it may create a file.
+          returned: success
+          type: bool
+        reason:
+          description: The stable word for why.
+          returned: success
+          type: str
+          sample: granted_capability
+        owner:
+          description: The owner it will have; V(null) where it cannot be created.
+          returned: success
+          type: str
+          sample: root
+        group:
+          description: The group it will have; V(null) where it cannot be created.
+          returned: success
+          type: str
+          sample: www-data
+        mode:
+          description: The mode it will have, four octal digits; V(null) where it cannot be created.
+          returned: success
+          type: str
+          sample: '0644'
+        access_acl:
+          description: The access ACL it will have; V(null) where it cannot be created.
+          returned: success
+          type: str
+          sample: user::rw-,group::r--,other::r--
+        access:
+          description: What everybody will be able to do with it.
+          returned: success
+          type: list
+          elements: dict
+          contains: &access
+            identity:
+              description: RV(directories[].identities[].id) of whom this is about.
+              returned: success
+              type: str
+              sample: queue
+            operation:
+              description: V(read), or V(append), which is C(open) with C(O_WRONLY|O_APPEND|O_CREAT).
+              returned: success
+              type: str
+              sample: append
+            allowed:
+              description: The answer.
+              returned: success
+              type: bool
+            reason:
+              description: The stable word for why.
+              returned: success
+              type: str
+              sample: denied_group
+            ancestor:
+              description: The directory whose search was denied, or V(null).
+              returned: success
+              type: str
+            explanation:
+              description: One sentence.
+              returned: success
+              type: str
+              sample: queue cannot append the next file of root, because its group has r--
+    files:
+      description: The first O(max_listed) files, the newest first.
+      returned: when the directory exists
+      type: list
+      elements: dict
+      contains:
+        path:
+          description: The path, relative to the log directory.
+          returned: success
+          type: str
+          sample: laravel-2026-11-23.log
+        path_b64:
+          description: The bytes of the path in Base64.
+          returned: when it is not printable UTF-8
+          type: str
+        owner:
+          description: The owner.
+          returned: success
+          type: str
+          sample: root
+        group:
+          description: The group.
+          returned: success
+          type: str
+          sample: www-data
+        mode:
+          description: The mode, four octal digits.
+          returned: success
+          type: str
+          sample: '0644'
+        access_acl:
+          description: The access ACL. Without one it is what the mode says.
+          returned: success
+          type: str
+          sample: user::rw-,group::r--,other::r--
+        access:
+          description: What everybody can do with it.
+          returned: success
+          type: list
+          elements: dict
+          contains: *access
+    totals:
+      description: How many inodes there are below, the directory itself included.
+      returned: when the directory exists
+      type: dict
+      contains:
+        files:
+          description: Regular files.
+          returned: success
+          type: int
+          sample: 31
+        directories:
+          description: Directories.
+          returned: success
+          type: int
+          sample: 1
+        others:
+          description: Symbolic links, FIFOs, sockets and devices.
+          returned: success
+          type: int
+          sample: 0
+        to_change:
+          description: What M(logward.permissions.log_directory) would change.
+          returned: success
+          type: int
+          sample: 2
+        vanished:
+          description: What went away while it was read, as in a rotation.
+          returned: success
+          type: int
+          sample: 0
+    findings: &findings
+      description: What is wrong, errors first. What is alike is one finding.
+      returned: success
+      type: list
+      elements: dict
+      contains:
+        path:
+          description: Where; relative to the log directory if it is below it.
+          returned: success
+          type: str
+          sample: laravel-2026-11-23.log
+        path_b64:
+          description: The bytes of the path in Base64.
+          returned: when it is not printable UTF-8
+          type: str
+        code:
+          description: The stable word for what is wrong.
+          returned: success
+          type: str
+          sample: writer_denied
+        severity:
+          description: V(error), a writer is or will be locked out; V(warning); or V(info).
+          returned: success
+          type: str
+          sample: error
+        subject:
+          description: Whom or what it is about.
+          returned: success
+          type: str
+          sample: queue
+        evidence:
+          description: What was seen.
+          returned: success
+          type: str
+          sample: root:www-data 0644
+        message:
+          description: One sentence.
+          returned: success
+          type: str
+          sample: queue cannot append to laravel-2026-11-23.log, because its group has r--
+        remedy:
+          description: The smallest thing to do.
+          returned: success
+          type: str
+          sample: run the remediate playbook
+    compliant:
+      description: Whether there is no finding that is an error.
+      returned: success
+      type: bool
+    changes_needed:
+      description: Whether M(logward.permissions.log_directory) would change anything.
+      returned: success
+      type: bool
+compliant:
+  description: Whether every directory is.
+  returned: success
+  type: bool
+findings_total:
+  description: The number of findings of all directories.
+  returned: success
+  type: int
+  sample: 3
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ansible_collections.logward.permissions.plugins.module_utils._audit import audit
+from ansible_collections.logward.permissions.plugins.module_utils._errors import (
+    LogwardError,
+)
+from ansible_collections.logward.permissions.plugins.module_utils._options import (
+    policy_options,
+)
+from ansible_collections.logward.permissions.plugins.module_utils._policy import (
+    parse_policies,
+)
+
+
+def main() -> None:
+    """Run the module."""
+    module = AnsibleModule(
+        argument_spec={
+            **policy_options(),
+            "max_listed": {"type": "int", "default": 100},
+        },
+        supports_check_mode=True,
+    )
+    try:
+        policies = parse_policies(
+            module.params["directories"], module.params["identities"]
+        )
+        result = audit(policies, module.params["max_listed"])
+    except LogwardError as error:
+        module.fail_json(msg=str(error))
+    module.exit_json(changed=False, **result)
+
+
+if __name__ == "__main__":
+    main()
