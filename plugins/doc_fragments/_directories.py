@@ -13,8 +13,9 @@ options:
   directories:
     description:
       - The policy, one entry for each log directory.
-      - With POSIX ACLs and the setgid bit it makes every next file writable for O(directories[].writers)
-        and readable for O(directories[].readers), whoever creates it and with whatever umask.
+      - With POSIX ACLs and the setgid bit it makes every next file writable for
+        O(directories[].writers) and readable for O(directories[].readers), whoever creates it and
+        with whatever umask.
       - Regular files get at most read and write, never execute.
       - Nobody loses what they have, and nobody gains but those who are named here.
     type: list
@@ -83,7 +84,8 @@ options:
   identities:
     description:
       - Identities for which the name service does not give the whole answer.
-      - Those that no directory names among its writers or readers are reported, and granted nothing.
+      - Those that no directory names among its writers or readers are reported, and granted
+        nothing.
     type: list
     elements: dict
     default: []

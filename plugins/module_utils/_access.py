@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Optional
 
 from ._acl import EXECUTE, READ, WRITE, Acl, from_mode, in_force
 from ._identity import Identity
@@ -43,7 +42,7 @@ class Inode:
     gid: int
     special: int
     acl: Acl
-    default_acl: Optional[Acl] = None
+    default_acl: Acl | None = None
     links: int = 1
     immutable: bool = False
     append_only: bool = False
@@ -65,8 +64,8 @@ class Verdict:
 
     allowed: bool
     reason: str
-    held: Optional[int] = None
-    ancestor: Optional[str] = None
+    held: int | None = None
+    ancestor: str | None = None
 
 
 @dataclass(frozen=True)
@@ -148,7 +147,7 @@ def permission(identity: Identity, inode: Inode, wanted: int) -> Verdict:
     return verdict
 
 
-def _search(identity: Identity, place: Place) -> Optional[Verdict]:
+def _search(identity: Identity, place: Place) -> Verdict | None:
     """Return the refusal of the first directory that denies the search."""
     for path, inode in (*place.ancestors, (place.path, place.inode)):
         verdict = permission(identity, inode, EXECUTE)
@@ -274,7 +273,7 @@ def others_create(inode: Inode) -> bool:
     return any(perm & WRITE and perm & EXECUTE for perm in writing)
 
 
-def exchangeable_by_others(place: Place) -> Optional[str]:
+def exchangeable_by_others(place: Place) -> str | None:
     """Return the first directory whose content a non-root identity exchanges.
 
     That is one which root does not own, or in which others may write, unless

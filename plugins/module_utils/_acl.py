@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import struct
 from dataclasses import dataclass, replace
-from typing import Callable, Optional
+from typing import Callable
 
 READ, WRITE, EXECUTE = 4, 2, 1
 NamedEntries = tuple[tuple[int, int], ...]
@@ -39,7 +39,7 @@ class Acl:
     user_obj: int
     group_obj: int
     other: int
-    mask: Optional[int] = None
+    mask: int | None = None
     users: NamedEntries = ()
     groups: NamedEntries = ()
 
@@ -78,7 +78,7 @@ def from_mode(mode: int) -> Acl:
     return Acl(mode >> 6 & 7, mode >> 3 & 7, mode & 7)
 
 
-def decode(value: bytes) -> Optional[Acl]:
+def decode(value: bytes) -> Acl | None:
     """Read the bytes of a ``system.posix_acl_*`` attribute.
 
     Returns None for a value without entries, which the kernel takes as "no

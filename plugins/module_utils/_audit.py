@@ -5,11 +5,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import closing
 from typing import Any
 
 from ._access import DIRECTORY, REGULAR
 from ._findings import Findings
-from ._fs import MissingDirectory, Tree, same_permissions
+from ._fs import MissingDirectory, Tree
 from ._names import display, path_fields
 from ._policy import Policy
 from ._predict import (
@@ -60,7 +61,7 @@ def _audit_directory(
             "compliant": True,
             "changes_needed": False,
         }
-    with tree:
+    with closing(tree):
         report = _DirectoryAudit(Survey(policy, tree, settings), max_listed)
         return report.result()
 

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Optional
+from typing import Any
 
 from ._access import Verdict
 from ._acl import perm_text
@@ -213,7 +213,7 @@ def explain(who: str, operation: str, what: str, verdict: Verdict) -> str:
     return f"{who} {can} {verb} {what}: {because(who, verdict)}"
 
 
-def described(owner: str, group: str, mode: int, creator: Optional[str] = None) -> str:
+def described(owner: str, group: str, mode: int, creator: str | None = None) -> str:
     """Return an inode in few words, as evidence."""
     born = f"created by {creator} as " if creator else ""
     return f"{born}{owner}:{group} {mode:04o}"

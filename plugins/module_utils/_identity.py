@@ -10,7 +10,7 @@ import pwd
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Optional
+from typing import Any
 
 from ._errors import OptionError
 
@@ -128,7 +128,7 @@ def _from_declaration(declaration: Mapping[str, Any]) -> Identity:
     )
 
 
-def _octal(text: Optional[str], option: str, default: int) -> int:
+def _octal(text: str | None, option: str, default: int) -> int:
     if text is None:
         return default
     if not _OCTAL.fullmatch(text):
@@ -141,7 +141,7 @@ def _octal(text: Optional[str], option: str, default: int) -> int:
     return int(text, 8)
 
 
-def _account(user: str) -> Optional[pwd.struct_passwd]:
+def _account(user: str) -> pwd.struct_passwd | None:
     try:
         return pwd.getpwuid(int(user)) if user.isdecimal() else pwd.getpwnam(user)
     except (KeyError, OverflowError, ValueError):

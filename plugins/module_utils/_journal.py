@@ -23,8 +23,7 @@ import socket
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from types import TracebackType
-from typing import Any, Optional
+from typing import Any
 
 from ._access import Inode
 from ._acl import Acl, encode
@@ -74,20 +73,11 @@ class Journal:
         """Name the run. Raises nothing: the first batch opens the file."""
         self._directory = os.path.join(journal_dir, run_id)
         self._run_id = run_id
-        self._fd: Optional[int] = None
+        self._fd: int | None = None
         self._digest = hashlib.sha256()
 
-    def __enter__(self) -> Journal:
-        """Hand out the journal."""
-        return self
-
-    def __exit__(
-        self,
-        kind: Optional[type[BaseException]],
-        error: Optional[BaseException],
-        trace: Optional[TracebackType],
-    ) -> None:
-        """Close the file."""
+    def close(self) -> None:
+        """Close the file, if there is one."""
         if self._fd is not None:
             os.close(self._fd)
 
@@ -96,9 +86,9 @@ class Journal:
         try:
             if self._fd is None:
                 self._fd = self._create()
-                self._write([self._header()])
-            self._write([_as_json(entry) for entry in entries])
-            self._write([{"sha256": self._digest.hexdigest()}])
+                self._write(self._fd, [self._header()])
+            self._write(self._fd, [_as_json(entry) for entry in entries])
+            self._write(self._fd, [{"sha256": self._digest.hexdigest()}])
             os.fsync(self._fd)
         except OSError as error:
             raise HostError(
@@ -132,15 +122,14 @@ class Journal:
             "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         }
 
-    def _write(self, records: Sequence[dict[str, Any]]) -> None:
+    def _write(self, fd: int, records: Sequence[dict[str, Any]]) -> None:
         lines = "".join(
             json.dumps(record, separators=(",", ":")) + "\n" for record in records
         ).encode("ascii")
         self._digest.update(lines)
         view = memoryview(lines)
         while view:
-            assert self._fd is not None
-            view = view[os.write(self._fd, view) :]
+            view = view[os.write(fd, view) :]
 
 
 def _as_json(entry: Entry) -> dict[str, Any]:
@@ -175,7 +164,7 @@ def _b64(value: bytes) -> str:
     return base64.b64encode(value).decode("ascii")
 
 
-def _machine_id() -> Optional[str]:
+def _machine_id() -> str | None:
     try:
         with open("/etc/machine-id", encoding="ascii") as file:
             return file.read().strip() or None

@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from functools import reduce
-from typing import Optional
 
 from ._access import (
     DIRECTORY,
@@ -23,7 +22,7 @@ from ._access import (
     created_directory,
     permission,
 )
-from ._acl import EXECUTE, READ, WRITE, Acl, from_mode, in_force, with_mask_of_entries
+from ._acl import EXECUTE, READ, WRITE, Acl, in_force, with_mask_of_entries
 from ._identity import STRANGER, Identity
 from ._policy import Grant, Policy
 
@@ -103,7 +102,7 @@ def _added(
     return tuple(sorted(by_id.items()))
 
 
-def regrouped(inode: Inode, gid: Optional[int]) -> Inode:
+def regrouped(inode: Inode, gid: int | None) -> Inode:
     """Return ``inode`` with another group, and everybody's rights as before.
 
     The old group keeps its permissions as a named entry; the new one gets
@@ -120,7 +119,7 @@ def regrouped(inode: Inode, gid: Optional[int]) -> Inode:
     return replace(inode, gid=gid, acl=with_mask_of_entries(moved))
 
 
-def reowned(inode: Inode, owner: Optional[Identity]) -> Inode:
+def reowned(inode: Inode, owner: Identity | None) -> Inode:
     """Return ``inode`` with another owner, and everybody's rights as before."""
     if owner is None or owner.uid == inode.uid:
         return inode
@@ -161,7 +160,7 @@ def _with_default_entry(acl: Acl, gid: int, identity: Identity, perm: int) -> Ac
     return replace(acl, users=_added(acl.users, identity.uid, perm))
 
 
-def _kept_groups(present: Optional[Acl], gid: int) -> tuple[tuple[int, int], ...]:
+def _kept_groups(present: Acl | None, gid: int) -> tuple[tuple[int, int], ...]:
     """Return the named groups; the owning group's entry is group_obj's now."""
     if present is None:
         return ()
@@ -200,7 +199,7 @@ def breaks_promise(policy: Policy, before: Inode, after: Inode) -> bool:
     return False
 
 
-def refusal(policy: Policy, inode: Inode, protected_hardlinks: bool) -> Optional[str]:
+def refusal(policy: Policy, inode: Inode, protected_hardlinks: bool) -> str | None:
     """Return the code of the finding for what must not be touched, or None.
 
     Only regular files and directories of declared identities are the policy's
@@ -217,7 +216,7 @@ def refusal(policy: Policy, inode: Inode, protected_hardlinks: bool) -> Optional
     return None
 
 
-def _file_refusal(inode: Inode) -> Optional[str]:
+def _file_refusal(inode: Inode) -> str | None:
     if inode.links > 1:
         return "hard_link"
     if inode.special & (SETUID | SETGID):
@@ -225,7 +224,7 @@ def _file_refusal(inode: Inode) -> Optional[str]:
     return None
 
 
-def change_refusal(before: Inode, after: Inode) -> Optional[str]:
+def change_refusal(before: Inode, after: Inode) -> str | None:
     """Return the code of the finding for a change that must not be made."""
     if before.immutable or before.append_only:
         return "immutable"

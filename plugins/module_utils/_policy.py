@@ -9,7 +9,7 @@ import os
 import pwd
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Optional
+from typing import Any
 
 from ._acl import EXECUTE, READ, WRITE
 from ._errors import OptionError
@@ -23,9 +23,37 @@ from ._identity import (
 #: Directories that belong to the system as a whole. A policy for one of them
 #: is a slip of the pen; a log directory is somewhere below.
 _SYSTEM_DIRECTORIES = frozenset(
-    "/ /bin /boot /dev /etc /home /lib /lib64 /media /mnt /opt /proc /root /run "
-    "/sbin /srv /srv/www /sys /tmp /usr /usr/local /var /var/cache /var/lib "
-    "/var/log /var/spool /var/tmp /var/www /var/www/html".split()
+    [
+        "/",
+        "/bin",
+        "/boot",
+        "/dev",
+        "/etc",
+        "/home",
+        "/lib",
+        "/lib64",
+        "/media",
+        "/mnt",
+        "/opt",
+        "/proc",
+        "/root",
+        "/run",
+        "/sbin",
+        "/srv",
+        "/srv/www",
+        "/sys",
+        "/tmp",  # noqa: S108 - refused, not used
+        "/usr",
+        "/usr/local",
+        "/var",
+        "/var/cache",
+        "/var/lib",
+        "/var/log",
+        "/var/spool",
+        "/var/tmp",  # noqa: S108 - refused, not used
+        "/var/www",
+        "/var/www/html",
+    ]
 )
 _SYSTEM_TREES = ("/boot", "/dev", "/etc", "/proc", "/sys", "/usr")
 _PATH_MAX = 4095
@@ -52,8 +80,8 @@ class Policy:
     writers: tuple[Identity, ...]
     readers: tuple[Identity, ...] = ()
     others: tuple[Identity, ...] = ()
-    owner: Optional[Identity] = None
-    group: Optional[int] = None
+    owner: Identity | None = None
+    group: int | None = None
     keep_other: bool = True
     recurse: bool = True
     exclude: tuple[str, ...] = ()

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Optional
 
 from ._access import (
     DIRECTORY,
@@ -25,7 +24,6 @@ from ._findings import KINDS, Finding, described, explain
 from ._identity import Identity, group_name, user_name
 from ._names import display
 from ._policy import Policy
-
 
 _DISTINCT_INODES = 4096
 
@@ -48,7 +46,7 @@ class NextFile:
 
     creator: Identity
     verdict: Verdict
-    inode: Optional[Inode]
+    inode: Inode | None
     access: tuple[Access, ...]
 
 
@@ -61,7 +59,7 @@ class AccessTable:
     def __init__(self, policy: Policy) -> None:
         """Start empty."""
         self.policy = policy
-        self._place: Optional[Place] = None
+        self._place: Place | None = None
         self._rows: dict[Inode, tuple[Access, ...]] = {}
 
     def rows(self, place: Place, inode: Inode) -> tuple[Access, ...]:
@@ -173,7 +171,7 @@ def missing_directory(policy: Policy) -> Finding:
     return Finding("missing_directory", policy.path, policy.path, "", message)
 
 
-def _described(inode: Inode, creator: Optional[str] = None) -> str:
+def _described(inode: Inode, creator: str | None = None) -> str:
     return described(user_name(inode.uid), group_name(inode.gid), inode.mode, creator)
 
 

@@ -7,9 +7,9 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
-from typing import Any, Optional
+from typing import Any
 
 from ._errors import HostError, OptionError
 from ._findings import KINDS, Findings
@@ -72,13 +72,13 @@ def repair(policies: Sequence[Policy], options: RepairOptions) -> dict[str, Any]
 
     Raises HostError; what was done until then stays, and is in the journal.
     """
-    with host_lock(options.run_id, options.lock_timeout):
-        with Journal(options.journal_dir, options.run_id) as journal:
-            return _run(policies, options, journal)
+    journal = Journal(options.journal_dir, options.run_id)
+    with host_lock(options.run_id, options.lock_timeout), closing(journal):
+        return _run(policies, options, journal)
 
 
 def _run(
-    policies: Sequence[Policy], options: RepairOptions, journal: Optional[Journal]
+    policies: Sequence[Policy], options: RepairOptions, journal: Journal | None
 ) -> dict[str, Any]:
     settings = read_kernel_settings()
     with ExitStack() as opened:
@@ -86,7 +86,7 @@ def _run(
         for policy in policies:
             tree = _open(policy)
             if tree is not None:
-                opened.enter_context(tree)
+                opened.callback(tree.close)
                 surveys[policy.path] = Survey(policy, tree, settings)
         for survey in surveys.values():
             _refuse_blocked(survey)
@@ -104,7 +104,7 @@ def _run(
     }
 
 
-def _open(policy: Policy) -> Optional[Tree]:
+def _open(policy: Policy) -> Tree | None:
     try:
         return Tree(policy.path)
     except MissingDirectory:
@@ -122,7 +122,7 @@ def _refuse_blocked(survey: Survey) -> None:
         )
 
 
-def _skipped(policy: Policy) -> tuple[dict[str, Any], Optional[dict[str, str]]]:
+def _skipped(policy: Policy) -> tuple[dict[str, Any], dict[str, str] | None]:
     findings = Findings()
     findings.add(missing_directory(policy))
     result = {
@@ -139,7 +139,7 @@ def _skipped(policy: Policy) -> tuple[dict[str, Any], Optional[dict[str, str]]]:
 class _DirectoryRepair:
     """Takes the steps of one survey: records, changes, and counts."""
 
-    def __init__(self, survey: Survey, journal: Optional[Journal]) -> None:
+    def __init__(self, survey: Survey, journal: Journal | None) -> None:
         self._survey = survey
         self._journal = journal
         self._diff = Diff(survey.policy.path)
@@ -149,7 +149,7 @@ class _DirectoryRepair:
         self._skipped: Counter[str] = Counter()
         self._examples: dict[str, str] = {}
 
-    def run(self) -> tuple[dict[str, Any], Optional[dict[str, str]]]:
+    def run(self) -> tuple[dict[str, Any], dict[str, str] | None]:
         """Take every step; the directory's own is done before the next is read."""
         self._judge_directory()
         batch: list[Step] = []
@@ -205,7 +205,8 @@ class _DirectoryRepair:
     def _change(self, step: Step) -> bool:
         """Change what a step pins; False where it is no longer as recorded."""
         fd = step.fd
-        assert fd is not None
+        if fd is None:
+            return True
         now = self._survey.step_of_fd(step.path, step.place, fd)
         if now.before != step.before:
             step.observed, step.after = now.observed, now.after

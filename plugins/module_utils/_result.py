@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Optional
+from typing import Any
 
 from ._access import DIRECTORY, Inode
 from ._acl import Acl, to_lines
@@ -20,7 +20,7 @@ def octal(mode: int) -> str:
     return f"{mode:04o}"
 
 
-def acl_text(acl: Optional[Acl]) -> Optional[str]:
+def acl_text(acl: Acl | None) -> str | None:
     """Return an ACL in one line, entries separated by commas."""
     return None if acl is None else ",".join(to_lines(acl, user_name, group_name))
 
@@ -101,7 +101,7 @@ class Diff:
         self._before += [name, *_lines(before)]
         self._after += [name, *_lines(after)]
 
-    def result(self) -> Optional[dict[str, str]]:
+    def result(self) -> dict[str, str] | None:
         """Return the diff, or None where nothing changes."""
         if not self._count:
             return None

@@ -45,8 +45,13 @@ from ._writers._processes import root_writes_below
 
 _DISTINCT_INODES = 4096
 _BLOCKING = frozenset(
-    "acl_unsupported ancestor_untrusted immutable rights_conflict "
-    "root_daemon_directory".split()
+    [
+        "acl_unsupported",
+        "ancestor_untrusted",
+        "immutable",
+        "rights_conflict",
+        "root_daemon_directory",
+    ]
 )
 
 
@@ -84,16 +89,16 @@ class Step:
     """One inode: as observed, as planned, and why it is left alone, if it is.
 
     ``path`` is relative to the log directory, "" for itself; ``place`` is the
-    directory itself, or the one that the file lies in. Where a change is planned ``fd`` pins the inode,
-    and whoever takes the step closes it.
+    directory itself, or the one that the file lies in. Where a change is
+    planned ``fd`` pins the inode, and whoever takes the step closes it.
     """
 
     path: str
     place: Change
     observed: Observation
     after: Inode
-    refused: Optional[str] = None
-    fd: Optional[int] = None
+    refused: str | None = None
+    fd: int | None = None
 
     @property
     def before(self) -> Inode:
@@ -144,15 +149,14 @@ class Survey:
             yield finding_of("acl_unsupported", path, before)
         if breaks_promise(self.policy, before, self.planned):
             yield finding_of("rights_conflict", path, before)
-        if not same_permissions(before, self.planned):
-            refused = change_refusal(before, self.planned)
-            if refused:
-                yield finding_of(refused, path, before)
-        if others_create(self.planned) and not others_create(before):
-            if root_writes_below(path):
-                yield finding_of("root_daemon_directory", path, before)
+        refused = change_refusal(before, self.planned)
+        if refused and not same_permissions(before, self.planned):
+            yield finding_of(refused, path, before)
+        opened = others_create(self.planned) and not others_create(before)
+        if opened and root_writes_below(path):
+            yield finding_of("root_daemon_directory", path, before)
 
-    def blocking(self) -> Optional[Finding]:
+    def blocking(self) -> Finding | None:
         """Return the first finding that forbids any repair here, or None."""
         return next((each for each in self.findings() if each.code in _BLOCKING), None)
 
@@ -166,6 +170,7 @@ class Survey:
             if step.before.kind == DIRECTORY:
                 step.place = step.place.entered(visit.name, step.before, step.after)
                 self._entered.append((visit.path, step.place))
+                visit.enter = not step.refused
             yield step
 
     def _own_step(self) -> Step:
@@ -174,12 +179,13 @@ class Survey:
             step.fd = os.dup(self.tree.fd)
         return step
 
-    def _step(self, visit: Visit) -> Optional[Step]:
+    def _step(self, visit: Visit) -> Step | None:
         place = self._place_of(visit)
         observed = visit.observed
         if visit.other_mount:
-            refused = "other_file_system"
-            return Step(visit.path, place, observed, observed.inode, refused)
+            return Step(
+                visit.path, place, observed, observed.inode, "other_file_system"
+            )
         after, refused = self._decide(observed.inode)
         if refused or same_permissions(observed.inode, after):
             return Step(visit.path, place, observed, after, refused)
@@ -192,7 +198,7 @@ class Survey:
             self._entered.pop()
         return self._entered[-1][1]
 
-    def _pinned(self, visit: Visit, place: Change) -> Optional[Step]:
+    def _pinned(self, visit: Visit, place: Change) -> Step | None:
         """Pin the inode, and decide again by what the descriptor says."""
         try:
             fd = self.tree.pin(visit)
@@ -224,7 +230,7 @@ def _decisions(
     """Return the decision for any inode below, made once for those alike."""
 
     @lru_cache(maxsize=_DISTINCT_INODES)
-    def decide(inode: Inode) -> tuple[Inode, Optional[str]]:
+    def decide(inode: Inode) -> tuple[Inode, str | None]:
         refused = refusal(policy, inode, settings.protected_hardlinks)
         if refused or not acl_supported:
             return inode, refused

@@ -28,8 +28,8 @@ options:
     type: str
   journal_dir:
     description:
-      - Where journals are kept. Must be root's alone all the way, and outside of the log directories.
-        It is made if it is missing.
+      - Where journals are kept. Must be root's alone all the way, and outside of the log
+        directories. It is made if it is missing.
     type: path
     default: /var/lib/logward/journal
   lock_timeout:
@@ -216,7 +216,8 @@ def main() -> None:
         result = run(policies, options)
     except LogwardError as error:
         module.fail_json(msg=str(error))
-    module.exit_json(**result)
+    else:
+        module.exit_json(**result)
 
 
 if __name__ == "__main__":

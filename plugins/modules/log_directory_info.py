@@ -10,8 +10,8 @@ module: log_directory_info
 short_description: Tell who can write today's and the next log file, and why not
 version_added: 0.1.0
 description:
-  - Reads log directories, and decides by the kernel's rules what every identity of the policy can do
-    with each file that is there, and with the next file of every writer, before that file exists.
+  - Reads log directories, and decides by the kernel's rules what every identity of the policy can
+    do with each file that is there, and with the next file of every writer before it exists.
   - Changes nothing. Symbolic links are not followed, and no file is opened.
 options:
   max_listed:
@@ -46,7 +46,8 @@ EXAMPLES = r"""
 - name: Stop a deployment that would fail at midnight
   ansible.builtin.assert:
     that: logs.compliant
-    fail_msg: "{{ logs.directories | map(attribute='findings') | flatten | map(attribute='message') }}"
+    fail_msg: >-
+      {{ logs.directories | map(attribute='findings') | flatten | map(attribute='message') }}
 """
 
 RETURN = r"""
@@ -158,8 +159,8 @@ directories:
           sample: []
         source:
           description:
-            - Where the numbers come from - V(name_service), V(declared) in O(identities), or V(number),
-              an id without an account.
+            - Where the numbers come from - V(name_service), V(declared) in O(identities), or
+              V(number), an id without an account.
           returned: success
           type: str
           sample: name_service
@@ -194,7 +195,8 @@ directories:
           type: str
           sample: www-data
         mode:
-          description: The mode it will have, four octal digits; V(null) where it cannot be created.
+          description:
+            - The mode it will have, four octal digits; V(null) where it cannot be created.
           returned: success
           type: str
           sample: '0644'
@@ -215,7 +217,8 @@ directories:
               type: str
               sample: queue
             operation:
-              description: V(read), or V(append), which is C(open) with C(O_WRONLY|O_APPEND|O_CREAT).
+              description: V(read), or V(append), which is C(open) with
+                C(O_WRONLY|O_APPEND|O_CREAT).
               returned: success
               type: str
               sample: append
@@ -236,7 +239,7 @@ directories:
               description: One sentence.
               returned: success
               type: str
-              sample: queue cannot append the next file of root, because its group has r--
+              sample: 'queue cannot append to the next file of root: queue falls to other, which has r--'
     files:
       description: The first O(max_listed) files, the newest first.
       returned: when the directory exists
@@ -347,7 +350,7 @@ directories:
           description: One sentence.
           returned: success
           type: str
-          sample: queue cannot append to laravel-2026-11-23.log, because its group has r--
+          sample: 'queue cannot append to laravel.log: queue falls to its group, which has r--'
         remedy:
           description: The smallest thing to do.
           returned: success
@@ -402,7 +405,8 @@ def main() -> None:
         result = audit(policies, module.params["max_listed"])
     except LogwardError as error:
         module.fail_json(msg=str(error))
-    module.exit_json(changed=False, **result)
+    else:
+        module.exit_json(changed=False, **result)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,6 @@ import os
 import stat
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Optional
 
 from .._access import DIRECTORY, REGULAR, Inode, Mount
 from .._acl import Acl, decode, from_mode
@@ -47,7 +46,7 @@ class Stamp:
 
     device: int
     ino: int
-    born_ns: Optional[int]
+    born_ns: int | None
 
 
 @dataclass(frozen=True)
@@ -57,7 +56,7 @@ class Observation:
     inode: Inode
     stamp: Stamp
     changed_ns: int
-    mount_id: Optional[int]
+    mount_id: int | None
 
 
 def proc_path(fd: int) -> str:
@@ -84,8 +83,8 @@ def _observed(
     status: Status, path: str, follow: bool, mounts: Mapping[int, Mount]
 ) -> Observation:
     kind = _KINDS.get(stat.S_IFMT(status.mode), "device")
-    access: Optional[Acl] = None
-    default: Optional[Acl] = None
+    access: Acl | None = None
+    default: Acl | None = None
     if kind in (DIRECTORY, REGULAR):
         access = read_acl(path, ACCESS_XATTR, follow)
     if kind == DIRECTORY:
@@ -106,7 +105,7 @@ def _observed(
     return Observation(inode, stamp, status.changed_ns, status.mount_id)
 
 
-def read_acl(path: str, attribute: str, follow: bool) -> Optional[Acl]:
+def read_acl(path: str, attribute: str, follow: bool) -> Acl | None:
     """Return an ACL; None where there is none or none can be."""
     try:
         value = os.getxattr(path, attribute, follow_symlinks=follow)

@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Optional
 
 from .._access import Mount
 
@@ -33,6 +32,6 @@ def read_mounts() -> Mapping[int, Mount]:
         return parse_mountinfo(lines)
 
 
-def mount_of(mounts: Mapping[int, Mount], mount_id: Optional[int]) -> Mount:
+def mount_of(mounts: Mapping[int, Mount], mount_id: int | None) -> Mount:
     """Return the mount with that id; a plain one where the kernel names none."""
     return mounts.get(mount_id, Mount()) if mount_id is not None else Mount()

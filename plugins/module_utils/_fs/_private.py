@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 
 from .._access import STICKY, Inode, others_create
 from .._errors import HostError
@@ -23,8 +24,9 @@ def open_private_directory(path: str) -> int:
     mounts = read_mounts()
     at = "/"
     fd = os.open(at, _PIN)
+    inode = observe_fd(fd, mounts).inode
     for component in path.strip("/").split("/"):
-        parent = observe_fd(fd, mounts).inode
+        parent = inode
         at = os.path.join(at, component)
         child = _enter(fd, component, at)
         inode = observe_fd(child, mounts).inode
@@ -47,10 +49,8 @@ def _exchangeable(parent: Inode) -> bool:
 
 def _enter(fd: int, component: str, at: str) -> int:
     try:
-        try:
+        with suppress(FileExistsError):
             os.mkdir(component, 0o700, dir_fd=fd)
-        except FileExistsError:
-            pass
         return os.open(component, _PIN, dir_fd=fd)
     except OSError as error:
         raise HostError(

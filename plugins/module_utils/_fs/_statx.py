@@ -11,7 +11,7 @@ from __future__ import annotations
 import ctypes
 import os
 import struct
-from typing import NamedTuple, Optional
+from typing import NamedTuple
 
 from .._errors import HostError
 
@@ -35,9 +35,9 @@ class Status(NamedTuple):
     mode: int
     ino: int
     device: int
-    born_ns: Optional[int]
+    born_ns: int | None
     changed_ns: int
-    mount_id: Optional[int]
+    mount_id: int | None
 
 
 def _load() -> ctypes._NamedFuncPointer:

@@ -15,8 +15,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from heapq import nlargest
 from itertools import islice
-from types import TracebackType
-from typing import Callable, Optional
+from typing import Callable
 
 from .._access import DIRECTORY, Inode, Mount
 from .._errors import HostError
@@ -43,12 +42,13 @@ class MissingDirectory(HostError):
     """The path, or a part of it, does not exist."""
 
 
-@dataclass(frozen=True)
+@dataclass
 class Visit:
     """One inode below the log directory.
 
     ``path`` is relative to it; ``directory_fd`` is open during the visit
     only. ``other_mount`` is true where something else is mounted there.
+    Whoever takes the visit of a directory may keep the walk from entering it.
     """
 
     path: str
@@ -56,6 +56,7 @@ class Visit:
     directory_fd: int
     observed: Observation
     other_mount: bool
+    enter: bool = True
 
 
 class _Level:
@@ -137,17 +138,8 @@ class Tree:
             )
         raise HostError(f"{display(at)} is a {kind}, not a directory")
 
-    def __enter__(self) -> Tree:
-        """Hand out the tree."""
-        return self
-
-    def __exit__(
-        self,
-        kind: Optional[type[BaseException]],
-        error: Optional[BaseException],
-        trace: Optional[TracebackType],
-    ) -> None:
-        """Close the directory."""
+    def close(self) -> None:
+        """Let go of the directory."""
         os.close(self.fd)
 
     def observe(self) -> Observation:
@@ -201,7 +193,7 @@ class Tree:
                     continue
                 yield visit
                 is_directory = visit.observed.inode.kind == DIRECTORY
-                if recurse and is_directory and not visit.other_mount:
+                if recurse and is_directory and visit.enter:
                     self._descend(levels, visit, excluded)
         finally:
             for level in levels:
