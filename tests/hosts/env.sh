@@ -36,6 +36,10 @@ if [[ -z ${CONTAINERS_CONF:-} ]] && _logward_needs_containers_conf; then
     export CONTAINERS_CONF="$LOGWARD_ROOT/tests/hosts/containers.conf"
 fi
 
-# The images of the test hosts, named by a hash of their recipe.
-LOGWARD_IMAGE_BOOKWORM=$("$LOGWARD_ROOT/tests/hosts/build" --name bookworm)
-export LOGWARD_IMAGE_BOOKWORM
+# The images of the test hosts, named by a hash of their recipe:
+# LOGWARD_IMAGE_BOOKWORM and so on.
+_logward_build=$LOGWARD_ROOT/tests/hosts/build
+for _logward_suite in $("$_logward_build" --list); do
+    export "LOGWARD_IMAGE_${_logward_suite^^}=$(
+        "$_logward_build" --name "$_logward_suite")"
+done
