@@ -27,7 +27,13 @@ from ._result import (
     inode_fields,
     next_file_fields,
 )
-from ._survey import KernelSettings, Step, Survey, read_kernel_settings
+from ._survey import (
+    KernelSettings,
+    Step,
+    Survey,
+    read_kernel_settings,
+    require_root,
+)
 
 
 def audit(policies: Sequence[Policy], max_listed: int) -> dict[str, Any]:
@@ -36,6 +42,7 @@ def audit(policies: Sequence[Policy], max_listed: int) -> dict[str, Any]:
     ``max_listed`` bounds the files listed in full; totals count all. Raises
     HostError where a directory cannot be opened safely.
     """
+    require_root()
     settings = read_kernel_settings()
     directories = [_audit_directory(each, max_listed, settings) for each in policies]
     return {

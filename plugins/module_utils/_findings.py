@@ -119,13 +119,14 @@ KINDS = {
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that is wrong."""
+    """One thing that is wrong. ``remedy`` is None where that of the code will do."""
 
     code: str
     path: str
     subject: str
     evidence: str
     message: str
+    remedy: str | None = None
 
     @property
     def severity(self) -> str:
@@ -142,7 +143,7 @@ class Finding:
             "subject": self.subject,
             "evidence": self.evidence,
             "message": self.message + more,
-            "remedy": KINDS[self.code].remedy,
+            "remedy": self.remedy or KINDS[self.code].remedy,
         }
 
 

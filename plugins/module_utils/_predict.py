@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -119,15 +120,14 @@ def _file_findings(
     policy: Policy, path: str, inode: Inode, rows: Sequence[Access]
 ) -> Iterator[Finding]:
     """Yield a finding for every writer and reader whom a log file locks out."""
-    evidence = _described(inode)
     for role, row in _lacking(policy, rows):
-        who = row.identity.name
         yield Finding(
             f"{role}_denied",
             path,
-            who,
-            evidence,
-            explain(who, row.operation, display(path), row.verdict),
+            row.identity.name,
+            _described(inode),
+            explain(row.identity.name, row.operation, display(path), row.verdict),
+            _remedy(policy, row.identity, row.verdict),
         )
 
 
@@ -144,19 +144,49 @@ def _next_file_findings(
                 creator,
                 file.verdict.reason,
                 explain(creator, "create", "a log file", file.verdict),
+                _remedy(policy, file.creator, file.verdict),
             )
             continue
-        evidence = _described(file.inode, creator)
         what = f"the next file that {creator} creates ({_described(file.inode)})"
         for role, row in _lacking(policy, file.access):
-            who = row.identity.name
             yield Finding(
                 f"next_file_{role}_denied",
                 path,
-                f"{who} (created by {creator})",
-                evidence,
-                explain(who, row.operation, what, row.verdict),
+                f"{row.identity.name} (created by {creator})",
+                _described(file.inode, creator),
+                explain(row.identity.name, row.operation, what, row.verdict),
+                _remedy(policy, row.identity, row.verdict)
+                or _request_remedy(file.creator),
             )
+
+
+def _remedy(policy: Policy, identity: Identity, verdict: Verdict) -> str | None:
+    """Return what to do about a refusal that no repair of the logs can lift."""
+    if verdict.reason == "denied_read_only":
+        return "remount the file system read-write"
+    if verdict.reason == "denied_immutable":
+        return "remove the attribute with chattr -i if it is not wanted"
+    if verdict.reason == "denied_sticky":
+        return "take the sticky bit off the directory (chmod -t)"
+    ancestor = verdict.ancestor
+    if ancestor is None or f"{ancestor}/".startswith(f"{policy.path}/"):
+        return None
+    who = (
+        f"g:{group_name(min(identity.groups))}"
+        if identity.is_group
+        else f"u:{user_name(identity.uid)}"
+    )
+    return f"let it through: setfacl -m {who}:x {shlex.quote(display(ancestor))}"
+
+
+def _request_remedy(creator: Identity) -> str | None:
+    """Return what to do about a creator whose files get no group permissions."""
+    if creator.request_mode & 0o060 == 0o060:
+        return None
+    return (
+        f"have {creator.name} create its logs with mode 0666, not "
+        f"{creator.request_mode:04o}, which leaves named writers nothing"
+    )
 
 
 def finding_of(code: str, path: str, inode: Inode) -> Finding:

@@ -13,7 +13,7 @@ from typing import Any
 
 from ._errors import HostError, OptionError
 from ._findings import KINDS, Findings
-from ._fs import MissingDirectory, Tree, change
+from ._fs import MissingDirectory, Tree, change, check_private_directory
 from ._journal import BATCH, Entry, Journal, checked_run_id, new_run_id
 from ._lock import host_lock
 from ._names import display, path_fields
@@ -24,7 +24,7 @@ from ._predict import (
     missing_directory,
 )
 from ._result import Diff
-from ._survey import Step, Survey, read_kernel_settings
+from ._survey import Step, Survey, read_kernel_settings, require_root
 
 _ATTEMPTS = 3
 
@@ -64,6 +64,7 @@ def parse_options(
 
 def preview(policies: Sequence[Policy], options: RepairOptions) -> dict[str, Any]:
     """Return what ``repair`` would do and find; changes nothing (check mode)."""
+    _refuse(policies, options)
     return _run(policies, options, None)
 
 
@@ -72,24 +73,42 @@ def repair(policies: Sequence[Policy], options: RepairOptions) -> dict[str, Any]
 
     Raises HostError; what was done until then stays, and is in the journal.
     """
+    _refuse(policies, options)
     journal = Journal(options.journal_dir, options.run_id)
     with host_lock(options.run_id, options.lock_timeout), closing(journal):
         return _run(policies, options, journal)
 
 
+def _refuse(policies: Sequence[Policy], options: RepairOptions) -> None:
+    """Raise what forbids the run, before there is a lock or a journal."""
+    require_root()
+    try:
+        check_private_directory(options.journal_dir)
+    except HostError as error:
+        raise HostError(f"journal_dir: {error}") from error
+    with ExitStack() as opened:
+        _surveys(policies, opened)
+
+
+def _surveys(policies: Sequence[Policy], opened: ExitStack) -> dict[str, Survey]:
+    """Open what is there, by path. Raises what forbids a repair of any."""
+    settings = read_kernel_settings()
+    surveys: dict[str, Survey] = {}
+    for policy in policies:
+        tree = _open(policy)
+        if tree is not None:
+            opened.callback(tree.close)
+            surveys[policy.path] = Survey(policy, tree, settings)
+    for survey in surveys.values():
+        _refuse_blocked(survey)
+    return surveys
+
+
 def _run(
     policies: Sequence[Policy], options: RepairOptions, journal: Journal | None
 ) -> dict[str, Any]:
-    settings = read_kernel_settings()
     with ExitStack() as opened:
-        surveys: dict[str, Survey] = {}
-        for policy in policies:
-            tree = _open(policy)
-            if tree is not None:
-                opened.callback(tree.close)
-                surveys[policy.path] = Survey(policy, tree, settings)
-        for survey in surveys.values():
-            _refuse_blocked(survey)
+        surveys = _surveys(policies, opened)
         done = [
             _DirectoryRepair(surveys[policy.path], journal).run()
             if policy.path in surveys

@@ -22,6 +22,7 @@ from ._access import (
     Place,
     others_create,
 )
+from ._errors import HostError
 from ._findings import Finding
 from ._fs import (
     Observation,
@@ -32,6 +33,7 @@ from ._fs import (
     observe_fd,
     same_permissions,
 )
+from ._identity import user_name
 from ._plan import (
     breaks_promise,
     change_refusal,
@@ -244,6 +246,15 @@ def _decisions(
         return (inode, refused) if refused else (after, None)
 
     return decide
+
+
+def require_root() -> None:
+    """Raise HostError where this process could not see and set everything."""
+    if os.geteuid() != 0:
+        raise HostError(
+            f"this module needs root, and runs as {user_name(os.geteuid())}. "
+            "Set become: true"
+        )
 
 
 def read_kernel_settings() -> KernelSettings:

@@ -6,7 +6,11 @@ from __future__ import annotations
 
 from ._apply import change, same_permissions
 from ._inode import Observation, Stamp, has_capability, observe_fd
-from ._private import open_private_directory, sync_directory
+from ._private import (
+    check_private_directory,
+    open_private_directory,
+    sync_directory,
+)
 from ._tree import MissingDirectory, Tree, Visit, is_gone
 
 __all__ = [
@@ -16,6 +20,7 @@ __all__ = [
     "Tree",
     "Visit",
     "change",
+    "check_private_directory",
     "has_capability",
     "is_gone",
     "observe_fd",

@@ -5,9 +5,9 @@
 from __future__ import annotations
 
 import os
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 
-from .._access import STICKY, Inode, others_create
+from .._access import STICKY, others_create
 from .._errors import HostError
 from ._inode import observe_fd
 from ._mounts import read_mounts
@@ -21,43 +21,71 @@ def open_private_directory(path: str) -> int:
     Every component is opened without following a link; one in which others
     could exchange the next is refused. Raises HostError.
     """
-    mounts = read_mounts()
-    at = "/"
-    fd = os.open(at, _PIN)
-    inode = observe_fd(fd, mounts).inode
-    for component in path.strip("/").split("/"):
-        parent = inode
-        at = os.path.join(at, component)
-        child = _enter(fd, component, at)
-        inode = observe_fd(child, mounts).inode
-        if inode.uid != 0 or _exchangeable(parent):
-            os.close(child)
-            raise HostError(
-                f"{path}: {at} can be exchanged by others than root. "
-                "Name a directory that is root's alone all the way"
-            )
-        fd = child
-    if others_create(inode) or inode.mode & 0o007:
-        os.close(fd)
-        raise HostError(f"{path} is open to others than root. Run: chmod 0700 {path}")
+    fd = _walk_to(path, make=True)
+    assert fd is not None
     return fd
 
 
-def _exchangeable(parent: Inode) -> bool:
-    return others_create(parent) and not parent.special & STICKY
+def check_private_directory(path: str) -> None:
+    """Raise what ``open_private_directory`` would; make nothing."""
+    fd = _walk_to(path, make=False)
+    if fd is not None:
+        os.close(fd)
 
 
-def _enter(fd: int, component: str, at: str) -> int:
+def _walk_to(path: str, *, make: bool) -> int | None:
+    """Return the directory; None where it is missing, and not to be made."""
+    mounts = read_mounts()
+    at = "/"
+    with ExitStack() as opened:
+        fd = _open(at, None, opened)
+        for component in path.strip("/").split("/"):
+            at = os.path.join(at, component)
+            parent = observe_fd(fd, mounts).inode
+            if others_create(parent) and not parent.special & STICKY:
+                raise _not_private(path, at)
+            child = _enter(fd, component, at, opened, make=make)
+            if child is None:
+                return None
+            if observe_fd(child, mounts).inode.uid != 0:
+                raise _not_private(path, at)
+            fd = child
+        inode = observe_fd(fd, mounts).inode
+        if others_create(inode) or inode.mode & 0o007:
+            raise HostError(
+                f"{path} is open to others than root. Run: chmod 0700 {path}"
+            )
+        return os.dup(fd)
+
+
+def _not_private(path: str, at: str) -> HostError:
+    return HostError(
+        f"{path}: {at} can be exchanged by others than root. "
+        "Name a directory that is root's alone all the way"
+    )
+
+
+def _open(name: str, parent: int | None, opened: ExitStack) -> int:
+    fd = os.open(name, _PIN, dir_fd=parent)
+    opened.callback(os.close, fd)
+    return fd
+
+
+def _enter(
+    parent: int, component: str, at: str, opened: ExitStack, *, make: bool
+) -> int | None:
     try:
-        with suppress(FileExistsError):
-            os.mkdir(component, 0o700, dir_fd=fd)
-        return os.open(component, _PIN, dir_fd=fd)
+        if make:
+            with suppress(FileExistsError):
+                os.mkdir(component, 0o700, dir_fd=parent)
+                sync_directory(parent)
+        return _open(component, parent, opened)
+    except FileNotFoundError:
+        return None
     except OSError as error:
         raise HostError(
             f"{at} cannot be made or opened as a directory: {error.strerror}"
         ) from error
-    finally:
-        os.close(fd)
 
 
 def sync_directory(fd: int) -> None:

@@ -18,7 +18,7 @@ from itertools import islice
 from typing import Callable
 
 from .._access import DIRECTORY, Inode, Mount
-from .._errors import HostError
+from .._errors import HostError, OptionError
 from .._names import display
 from ._inode import (
     Observation,
@@ -38,7 +38,7 @@ _PIN = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
 _LIST = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
-class MissingDirectory(HostError):
+class MissingDirectory(OptionError):
     """The path, or a part of it, does not exist."""
 
 
@@ -90,7 +90,7 @@ class Tree:
     def __init__(self, path: str) -> None:
         """Open ``path`` (absolute, normalised) without following a link.
 
-        Raises MissingDirectory, or HostError where a component is a symbolic
+        Raises MissingDirectory, or OptionError where a component is a symbolic
         link or no directory.
         """
         self.path = path
@@ -124,7 +124,12 @@ class Tree:
         try:
             child = os.open(component, _PIN, dir_fd=fd)
         except FileNotFoundError:
-            raise MissingDirectory(f"{display(at)} does not exist") from None
+            raise MissingDirectory(
+                "directories.path",
+                self.path,
+                f"does not exist: there is no {display(at)}",
+                "Create it, or set missing: skip",
+            ) from None
         except OSError as error:
             raise HostError(f"{display(at)}: {error.strerror}") from error
         kind = observe_fd(child, self.mounts).inode.kind
@@ -132,11 +137,18 @@ class Tree:
             return child
         os.close(child)
         if kind == "symlink":
-            raise HostError(
-                f"{display(at)} is a symbolic link. Use the resolved path "
-                f"{display(os.path.realpath(self.path))}"
+            raise OptionError(
+                "directories.path",
+                self.path,
+                f"goes through a symbolic link, {display(at)}",
+                f"Use the resolved path {display(os.path.realpath(self.path))}",
             )
-        raise HostError(f"{display(at)} is a {kind}, not a directory")
+        raise OptionError(
+            "directories.path",
+            self.path,
+            f"is not a directory: {display(at)} is a {kind}",
+            "Name the directory that the logs are in",
+        )
 
     def close(self) -> None:
         """Let go of the directory."""

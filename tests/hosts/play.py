@@ -1,0 +1,71 @@
+# Copyright: Logward contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Run a playbook of the collection as a user does, and read what it did."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+AUDIT = "Ask the host who can write today's and the next log files"
+REPAIR = "Let every writer write today's and all next log files"
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@dataclass(frozen=True)
+class Play:
+    """The results of one host's tasks, in the order in which they ran."""
+
+    exit_status: int
+    tasks: list[tuple[str, Mapping[str, Any]]]
+
+    def changed(self) -> list[str]:
+        """The names of the tasks that changed something, or would in check mode."""
+        return [name for name, result in self.tasks if result.get("changed")]
+
+    def result(self, name: str) -> Mapping[str, Any]:
+        """The result of the only task of that name."""
+        (found,) = [
+            result for task, result in self.tasks if task.partition(" : ")[2] == name
+        ]
+        return found
+
+
+def run_playbook(inventory: str, name: str, *arguments: str) -> Play:
+    """Run playbooks/NAME.yml with --diff against a single host."""
+    done = subprocess.run(
+        [
+            "ansible-playbook",
+            "--inventory",
+            inventory,
+            "--diff",
+            str(ROOT / "playbooks" / f"{name}.yml"),
+            *arguments,
+        ],
+        cwd=ROOT,
+        env={**os.environ, "ANSIBLE_STDOUT_CALLBACK": "ansible.posix.json"},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    try:
+        output = json.loads(done.stdout[done.stdout.index("{") :])
+    except ValueError:
+        raise RuntimeError(f"{name}: {done.stdout}{done.stderr}") from None
+    return Play(
+        done.returncode,
+        [
+            (task["task"]["name"], result)
+            for play in output["plays"]
+            for task in play["tasks"]
+            for result in task["hosts"].values()
+        ],
+    )
