@@ -22,7 +22,8 @@ def open_private_directory(path: str) -> int:
     could exchange the next is refused. Raises HostError.
     """
     fd = _walk_to(path, make=True)
-    assert fd is not None
+    if fd is None:
+        raise HostError(f"{path} was removed while it was made. Run again")
     return fd
 
 
