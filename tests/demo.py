@@ -11,14 +11,13 @@ import sys
 import textwrap
 import threading
 import time
-from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from tests.hosts.payments.host import WRITERS, PaymentsHost  # noqa: E402
+from tests.hosts.payments.host import WRITERS, CommandFailed, PaymentsHost  # noqa: E402
 from tests.hosts.play import AUDIT, REPAIR, Play, run_playbook  # noqa: E402
 
 HOST = "logward-demo"
@@ -27,25 +26,27 @@ LOG = WORK / "molecule.log"
 POLICY = ROOT / "molecule" / "outage" / "policy.yml"
 INVENTORY = WORK / "inventory" / "ansible_inventory.yml"
 WIDTH = 80
+INDENT = " " * 10
 
 
 def main() -> None:
     """Tell the story; leave the host running."""
     start_host()
     host = PaymentsHost(HOST)
-    say("22:50", f"POST /pay answers {host.pay()}. Daily log files are on, untested.")
+    say("before", f"POST /pay answers {host.pay()}. Daily log files are on, untested.")
     host.quiet()
     host.next_midnight()
     host.log_as("root")
     name = host.log_file_today().rpartition("/")[2]
-    say("00:00", f"root's cron job is the first to log, and creates {name}.")
-    say("00:05", f"POST /pay answers {host.pay()}. Who can write, and why not:")
+    say("midnight", f"root's cron job logs first, and creates {name}.")
+    say("outage", f"POST /pay answers {host.pay()}. Who can write, and why not:")
     host.resume()
     show_access(play("audit"))
-    say("00:06", "ansible-playbook playbooks/remediate.yml --diff")
-    seconds, remediation = remediate(host)
+    say("repair", "ansible-playbook playbooks/remediate.yml --diff")
+    first_answer, whole, remediation = remediate(host)
     show_diff(remediation)
-    say("00:07", f"POST /pay answered 200 again {seconds:.1f} s after its start.")
+    say("after", f"POST /pay answered 200 again {first_answer:.1f} s after the start,")
+    print(f"{INDENT}and after {whole:.1f} s all was restarted, checked and audited.")
     for first in WRITERS:
         tell_midnight(host, first)
     host.resume()
@@ -69,88 +70,105 @@ def start_host() -> None:
 
 
 def play(name: str) -> Play:
+    """Run one of the collection's playbooks with the team's policy."""
     return run_playbook(str(INVENTORY), name, "--extra-vars", f"@{POLICY}")
 
 
-def remediate(host: PaymentsHost) -> tuple[float, Play]:
-    """Run the remediation; return the seconds until /pay first answered 200."""
+def remediate(host: PaymentsHost) -> tuple[float, float, Play]:
+    """Run the remediation, and return seconds until /pay first answered 200, and all."""
     start = time.monotonic()
     answered: list[float] = []
 
     def ask() -> None:
         while not answered and time.monotonic() - start < 60:
-            if host.pay() == 200:
-                answered.append(time.monotonic() - start)
+            with suppress(CommandFailed):  # while Apache restarts
+                if host.pay() == 200:
+                    answered.append(time.monotonic() - start)
 
     asking = threading.Thread(target=ask)
     asking.start()
     remediation = play("remediate")
+    whole = time.monotonic() - start
     asking.join()
     if remediation.exit_status or not answered:
         failed = [name for name, result in remediation.tasks if result.get("failed")]
         sys.exit(f"The remediation failed: {', '.join(failed) or 'no answer 200'}")
-    return answered[0], remediation
+    return answered[0], whole, remediation
 
 
 def tell_midnight(host: PaymentsHost, first: str) -> None:
+    """One more midnight, with ``first`` creating the new file."""
     host.quiet()
     host.next_midnight()
     host.log_as(first)
     others = [writer for writer in WRITERS if writer != first]
     logged = [writer for writer in others if host.log_as(writer)]
-    also = " and ".join(logged) if logged else "nobody"
-    say("00:00", f"/pay: {host.pay()}. {first} logged first; {also} could as well.")
-
-
-def show_access(audit: Play) -> None:
-    (logs,) = audit.result(AUDIT)["directories"]
-    file = logs["files"][0]
-    print(f"       {file['path']}  {file['owner']}:{file['group']} {file['mode']}")
-    for row in file["access"]:
-        if row["operation"] == "append":
-            can = "can write" if row["allowed"] else "CANNOT write"
-            why = row["explanation"].partition(": ")[2]
-            print(f"       {row['identity']:9} {can:13} {why}")
-
-
-def show_diff(remediation: Play) -> None:
-    """What changed, each inode's lines joined."""
-    (diff,) = remediation.result(REPAIR)["diff"]
-    before, after = blocks(diff["before"]), blocks(diff["after"])
-    for name, lines in after.items():
-        show_lines("+", name, [line for line in lines if line not in before[name]])
-
-
-def show_lines(sign: str, name: str, lines: list[str]) -> None:
-    text = " ".join("-".join(line.split()) for line in lines)
-    label = "logs/" if name == "." else name
-    print(
-        textwrap.fill(
-            f"{label} {sign} {text}",
-            WIDTH,
-            initial_indent=" " * 7,
-            subsequent_indent=" " * 11,
-            break_on_hyphens=False,
-        )
+    also = " and ".join(logged) or "nobody"
+    say(
+        "midnight",
+        f"POST /pay answers {host.pay()}. {first} logged first, then {also}.",
     )
 
 
-def blocks(text: str) -> Mapping[str, list[str]]:
-    found: dict[str, Any] = {}
+def show_access(audit: Play) -> None:
+    """Who can write the newest file."""
+    (logs,) = audit.result(AUDIT)["directories"]
+    file = logs["files"][0]
+    print(f"{INDENT}{file['path']}  {file['owner']}:{file['group']} {file['mode']}")
+    writers = [next_file["creator"] for next_file in logs["next_file"]]
+    for row in file["access"]:
+        if row["operation"] == "append" and row["identity"] in writers:
+            can = "can write" if row["allowed"] else "CANNOT write"
+            why = row["explanation"].partition(": ")[2]
+            print(f"{INDENT}{row['identity']:9} {can:13} {why}")
+
+
+def show_diff(remediation: Play) -> None:
+    """What changed: each inode's new entries, joined."""
+    (diff,) = remediation.result(REPAIR)["diff"]
+    before, after = blocks(diff["before"]), blocks(diff["after"])
+    for name, lines in after.items():
+        new = [line for line in lines if line not in before[name]]
+        own = [line for line in new if not line.startswith("default:")]
+        inherited = [line.partition(":")[2] for line in new if line not in own]
+        show_entries("logs/" if name == "." else name, own)
+        show_entries("next files inherit", inherited)
+
+
+def show_entries(label: str, entries: list[str]) -> None:
+    """What an inode gets, or nothing where that is nothing."""
+    if entries:
+        text = " ".join("=".join(entry.split()) for entry in entries)
+        print(
+            textwrap.fill(
+                f"{label}  + {text}",
+                WIDTH,
+                initial_indent=INDENT,
+                subsequent_indent=INDENT + "    ",
+                break_on_hyphens=False,
+            )
+        )
+
+
+def blocks(text: str) -> dict[str, list[str]]:
+    """The indented lines of a diff's text, by the name above them."""
+    found: dict[str, list[str]] = {}
+    lines: list[str] = []
     for line in text.splitlines():
         if line.startswith(" "):
-            found[name].append(line.strip())
+            lines.append(line.strip())
         else:
-            name = line
-            found[name] = []
+            lines = found[line] = []
     return found
 
 
-def say(clock: str, text: str) -> None:
-    print(f"{clock}  {text}", flush=True)
+def say(when: str, text: str) -> None:
+    """A step of the story."""
+    print(f"{when:{len(INDENT)}}{text}", flush=True)
 
 
 def print_farewell() -> None:
+    """How to look around, and how to clean up."""
     print()
     print(f"The host is still there:  podman exec -it {HOST} bash")
     print("Remove it:                make clean")

@@ -27,7 +27,7 @@ OTHERS_BUSINESS = (
     "/var/lib/logward",  # the journal of the repair
     "/var/log/supervisor/*",  # the worker's output
     "/var/lib/systemd/*",  # timers' time stamps
-    "/var/tmp/systemd-private-*",  # apache2's PrivateTmp: a new one each start
+    "/var/tmp/systemd-private-*",  # noqa: S108 - apache2's, a new one each start
     "/srv/payments/storage/framework/cache/*",  # the application's cache
     f"{LOGS}/laravel-*.log",  # looked at by test_only_the_logs_have_changed
 )
