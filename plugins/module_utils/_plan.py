@@ -209,14 +209,23 @@ def refusal(policy: Policy, inode: Inode, protected_hardlinks: bool) -> str | No
         return "symbolic_link"
     if inode.kind not in (REGULAR, DIRECTORY):
         return "special_file"
-    if inode.uid not in policy.owners or (inode.uid == 0 and not protected_hardlinks):
+    if inode.kind == DIRECTORY:
+        return None if _is_own_directory(policy, inode) else "foreign_owner"
+    return _file_refusal(policy, inode, protected_hardlinks)
+
+
+def _is_own_directory(policy: Policy, inode: Inode) -> bool:
+    owned_by_policy = policy.owner is not None and inode.uid == policy.owner.uid
+    root_may = policy.root_writes and inode.uid == 0
+    return inode.uid in policy.users or root_may or owned_by_policy
+
+
+def _file_refusal(
+    policy: Policy, inode: Inode, protected_hardlinks: bool
+) -> str | None:
+    root_may = policy.root_writes and protected_hardlinks and inode.uid == 0
+    if inode.uid not in policy.users and not root_may:
         return "foreign_owner"
-    if inode.kind == REGULAR:
-        return _file_refusal(inode)
-    return None
-
-
-def _file_refusal(inode: Inode) -> str | None:
     if inode.links > 1:
         return "hard_link"
     if inode.special & (SETUID | SETGID):

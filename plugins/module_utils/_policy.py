@@ -94,10 +94,17 @@ class Policy:
         return tuple({identity.id: identity for identity in everybody}.values())
 
     @property
-    def owners(self) -> frozenset[int]:
-        """The uids whose files are the policy's business."""
+    def users(self) -> frozenset[int]:
+        """The uids, root's left out, that the policy names in any role."""
         uids = {identity.uid for identity in self.identities if not identity.is_group}
-        return frozenset(uids | {self.owner.uid} if self.owner else uids)
+        if self.owner is not None:
+            uids.add(self.owner.uid)
+        return frozenset(uids - {0})
+
+    @property
+    def root_writes(self) -> bool:
+        """Whether root is declared to write here, so that its files are logs."""
+        return any(writer.uid == 0 for writer in self.writers)
 
     @property
     def directory_grants(self) -> tuple[Grant, ...]:
@@ -180,7 +187,7 @@ def _parse(
         group=None if group is None else resolve_gid(group, f"{option}.group"),
         keep_other=declaration.get("other", "keep") == "keep",
         recurse=declaration.get("recurse", True),
-        exclude=tuple(declaration.get("exclude") or ()),
+        exclude=tuple(glob.rstrip("/") for glob in declaration.get("exclude") or ()),
         skip_missing=declaration.get("missing", "fail") == "skip",
     )
 

@@ -209,7 +209,7 @@ def place_findings(policy: Policy, place: Place) -> Iterator[Finding]:
     """Yield findings about the directory and the way to it."""
     path = exchangeable_by_others(place)
     if path is not None:
-        trusted = place.inode.uid in policy.owners - {0}
+        trusted = place.inode.uid in policy.users
         yield Finding(
             "ancestor_exchangeable" if trusted else "ancestor_untrusted",
             path,

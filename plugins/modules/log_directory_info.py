@@ -239,7 +239,8 @@ directories:
               description: One sentence.
               returned: success
               type: str
-              sample: 'queue cannot append to the next file of root: queue falls to other, which has r--'
+              sample: >-
+                queue cannot append to the next file of root: queue falls to other, which has r--
     files:
       description: The first O(max_listed) files, the newest first.
       returned: when the directory exists
