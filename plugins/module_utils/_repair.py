@@ -211,7 +211,7 @@ class _DirectoryRepair:
                 batch[:] = [step for step in batch if not self._change(step)]
         for step in batch:
             if self._journal is not None:
-                self._skip("changes_all_the_time", step.path)
+                self._give_up(step, "changes_all_the_time")
             step.close()
         batch.clear()
 
@@ -231,10 +231,17 @@ class _DirectoryRepair:
             step.observed, step.after = now.observed, now.after
             if now.changes:
                 return False
+            self._give_up(step, now.refused)
         else:
             self._change_inode(step, fd)
         step.close()
         return True
+
+    def _give_up(self, step: Step, reason: str | None) -> None:
+        """Take a step back that was counted; no reason is that none is needed."""
+        self._changed -= 1
+        if reason is not None:
+            self._skip(reason, step.path)
 
     def _change_inode(self, step: Step, fd: int) -> None:
         try:

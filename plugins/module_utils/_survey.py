@@ -167,6 +167,7 @@ class Survey:
         yield self._own_step()
         for visit in self.tree.walk(self.policy.recurse, self.policy.excluded):
             step = self._step(visit)
+            visit.enter = False
             if step is None:
                 continue
             if step.before.kind == DIRECTORY:
@@ -214,10 +215,15 @@ class Survey:
             os.close(fd)
         return step
 
+    def _decide_itself(self, inode: Inode) -> tuple[Inode, str | None]:
+        """Decide about the log directory, which may be anybody's."""
+        return _planned(self.policy, inode)
+
     def step_of_fd(self, path: str, place: Change, fd: int) -> Step:
         """Decide by what a descriptor says now; it is the step's if it changes."""
         observed = observe_fd(fd, self.tree.mounts)
-        after, refused = self._decide(observed.inode)
+        decide = self._decide if path else self._decide_itself
+        after, refused = decide(observed.inode)
         if not refused and observed.inode.kind == REGULAR and has_capability(fd):
             after, refused = observed.inode, "privileged_file"
         step = Step(path, place, observed, after, refused)
@@ -236,16 +242,21 @@ def _decisions(
         refused = refusal(policy, inode, settings.protected_hardlinks)
         if refused or not acl_supported:
             return inode, refused
-        plan = planned_directory if inode.kind == DIRECTORY else planned_file
-        after = plan(policy, inode)
-        if same_permissions(inode, after):
-            return inode, None
-        if breaks_promise(policy, inode, after):
-            return inode, "rights_conflict"
-        refused = change_refusal(inode, after)
-        return (inode, refused) if refused else (after, None)
+        return _planned(policy, inode)
 
     return decide
+
+
+def _planned(policy: Policy, inode: Inode) -> tuple[Inode, str | None]:
+    """Return what is planned for an inode that is the policy's business."""
+    plan = planned_directory if inode.kind == DIRECTORY else planned_file
+    after = plan(policy, inode)
+    if same_permissions(inode, after):
+        return inode, None
+    if breaks_promise(policy, inode, after):
+        return inode, "rights_conflict"
+    refused = change_refusal(inode, after)
+    return (inode, refused) if refused else (after, None)
 
 
 def require_root() -> None:

@@ -237,6 +237,11 @@ class Tree:
                 raise
             self.vanished += 1
             return
+        if observe_fd(fd, self.mounts).stamp != visit.observed.stamp:
+            # Another directory took its name: nobody has judged that one.
+            os.close(fd)
+            self.vanished += 1
+            return
         self._enter(levels, fd, visit.path + "/", excluded)
 
     def _visits(self, fd: int, prefix: str, names: Iterator[str]) -> Iterator[Visit]:
