@@ -63,7 +63,8 @@ def mounted() -> Iterator[Callable[..., Path]]:
     mounts = []
 
     def mount(path: Path, *arguments: str) -> Path:
-        path.mkdir(exist_ok=True)
+        if not path.exists():
+            path.mkdir()
         subprocess.run(["mount", *arguments, path], check=True)
         mounts.append(path)
         return path
