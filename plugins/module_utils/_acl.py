@@ -20,6 +20,7 @@ _HEADER = struct.Struct("<I")
 _ENTRY = struct.Struct("<HHI")
 _NO_ID = 0xFFFFFFFF
 _USER_OBJ, _USER, _GROUP_OBJ, _GROUP, _MASK, _OTHER = 1, 2, 4, 8, 0x10, 0x20
+_SINGLE = (_USER_OBJ, _GROUP_OBJ, _MASK, _OTHER)
 
 
 class AclFormatError(ValueError):
@@ -31,9 +32,9 @@ class Acl:
     """One access or default ACL; a mode without an ACL is a minimal one.
 
     Permissions are integers from 0 to 7. ``users`` and ``groups`` hold pairs
-    of id and permissions in the order in which the kernel tries them; for an
-    id that occurs twice the first pair counts (``fs/posix_acl.c``,
-    ``posix_acl_permission``).
+    of id and permissions in the order in which the kernel tries them. Of a
+    user that occurs twice the first pair counts; of groups, any one pair that
+    holds all that is wanted (``fs/posix_acl.c``, ``posix_acl_permission``).
     """
 
     user_obj: int
@@ -62,7 +63,7 @@ class Acl:
     def meaning(self) -> Acl:
         """The same ACL without the differences that mean nothing."""
         return replace(
-            self, users=_first_of_each(self.users), groups=_first_of_each(self.groups)
+            self, users=_first_of_each(self.users), groups=_widest(self.groups)
         )
 
 
@@ -71,6 +72,16 @@ def _first_of_each(entries: NamedEntries) -> NamedEntries:
     for entry_id, perm in entries:
         first.setdefault(entry_id, perm)
     return tuple(sorted(first.items()))
+
+
+def _widest(entries: NamedEntries) -> NamedEntries:
+    """Leave out each entry that another one of the same group contains."""
+    wider = {
+        (gid, perm)
+        for gid, perm in entries
+        if not any(gid == g and perm != p and perm & p == perm for g, p in entries)
+    }
+    return tuple(sorted(wider))
 
 
 def from_mode(mode: int) -> Acl:
@@ -90,22 +101,25 @@ def decode(value: bytes) -> Acl | None:
     if version != _VERSION:
         raise AclFormatError(f"ACL version {version} is unknown")
     single: dict[int, int] = {}
-    users: list[tuple[int, int]] = []
-    groups: list[tuple[int, int]] = []
+    named: dict[int, list[tuple[int, int]]] = {_USER: [], _GROUP: []}
+    last = 0
     for tag, perm, entry_id in _ENTRY.iter_unpack(value[_HEADER.size :]):
         if perm > 7:
             raise AclFormatError(f"permissions {perm} are unknown")
-        if tag == _USER:
-            users.append((entry_id, perm))
-        elif tag == _GROUP:
-            groups.append((entry_id, perm))
-        elif tag in (_USER_OBJ, _GROUP_OBJ, _MASK, _OTHER) and tag not in single:
+        if tag < last:
+            raise AclFormatError(f"entry with tag {tag} comes after one with {last}")
+        last = tag
+        if tag in named and entry_id != _NO_ID:
+            named[tag].append((entry_id, perm))
+        elif tag in _SINGLE and tag not in single:
             single[tag] = perm
         else:
-            raise AclFormatError(f"entry with tag {tag} is unknown or repeated")
-    if not (single or users or groups):
+            raise AclFormatError(
+                f"entry with tag {tag} is unknown, repeated or no id's"
+            )
+    if not last:
         return None
-    return _checked(single, tuple(users), tuple(groups))
+    return _checked(single, tuple(named[_USER]), tuple(named[_GROUP]))
 
 
 def _checked(single: dict[int, int], users: NamedEntries, groups: NamedEntries) -> Acl:
@@ -172,20 +186,23 @@ def in_force(acl: Acl) -> Acl:
     if acl.mask == 0:
         return Acl(acl.user_obj, 0, acl.other)
     mask = acl.mask
-    meaning = acl.meaning
     return replace(
-        meaning,
-        group_obj=meaning.group_obj & mask,
-        users=tuple((uid, perm & mask) for uid, perm in meaning.users),
-        groups=tuple((gid, perm & mask) for gid, perm in meaning.groups),
-    )
+        acl,
+        group_obj=acl.group_obj & mask,
+        users=tuple((uid, perm & mask) for uid, perm in acl.users),
+        groups=tuple((gid, perm & mask) for gid, perm in acl.groups),
+    ).meaning
 
 
 def with_mask_of_entries(acl: Acl) -> Acl:
-    """Set the mask to what the entries need; none where none is named."""
+    """Set the mask to what the entries need; none where none is named.
+
+    Entries that deny everything need no bit, and yet a mask that is not
+    ``---``, or the kernel would not look at them.
+    """
     if not acl.users and not acl.groups:
         return replace(acl, mask=None)
     mask = acl.group_obj
     for _entry_id, perm in acl.users + acl.groups:
         mask |= perm
-    return replace(acl, mask=mask)
+    return replace(acl, mask=mask or acl.mask or READ)
