@@ -189,14 +189,29 @@ def breaks_promise(policy: Policy, before: Inode, after: Inode) -> bool:
     Modes in which other may do more than a group or the owner can make both
     unavoidable; such an inode is left alone and reported.
     """
-    named = {grant.identity.id for grant in policy.directory_grants}
+    grants = policy.file_grants if before.kind == REGULAR else policy.directory_grants
     for identity in (*policy.identities, STRANGER):
         had, has = held(identity, before), held(identity, after)
         if had & ~has and policy.keep_other:
             return True
-        if has & ~had and identity.id not in named:
+        if has & ~had & ~_granted_to(identity, grants):
             return True
     return False
+
+
+def _granted_to(identity: Identity, grants: Iterable[Grant]) -> int:
+    """Return what the grants give to whoever has this uid and these groups.
+
+    Not only to the one who is named: several identities can share a uid.
+    """
+    perms = (grant.perm for grant in grants if _is_meant(grant.identity, identity))
+    return reduce(lambda one, other: one | other, perms, 0)
+
+
+def _is_meant(named: Identity, identity: Identity) -> bool:
+    if named.is_group:
+        return identity.in_group(min(named.groups))
+    return identity.uid == named.uid
 
 
 def refusal(policy: Policy, inode: Inode, protected_hardlinks: bool) -> str | None:
