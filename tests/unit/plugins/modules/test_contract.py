@@ -1,0 +1,408 @@
+# Copyright: Logward contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What every module promises: its return values, check mode, a second run."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from importlib import import_module
+from pathlib import Path
+from typing import Any, Callable
+
+import pytest
+import yaml
+
+from ansible_collections.logward.permissions.plugins.module_utils._acl import (
+    Acl,
+    decode,
+    from_mode,
+    to_lines,
+)
+
+Params = dict[str, Any]
+RunModule = Callable[..., dict[str, Any]]
+Listing = Callable[..., dict[str, tuple[Any, ...]]]
+
+#: What Ansible documents for all modules ("Common return values").
+COMMON = {"changed", "diff", "invocation"}
+EXISTS = "when the directory exists"
+ALWAYS = frozenset(["success"])
+TYPES = {"str": str, "int": int, "bool": bool, "list": list, "dict": dict}
+WEIRD = b"line\nbreak \xff.log"
+
+
+def documented(module: str) -> dict[str, Any]:
+    """Return a module's RETURN section."""
+    collection = "ansible_collections.logward.permissions.plugins.modules"
+    loaded = yaml.safe_load(import_module(f"{collection}.{module}").RETURN)
+    assert isinstance(loaded, dict)
+    return loaded
+
+
+def violations(
+    specs: Mapping[str, Any],
+    values: Mapping[str, Any],
+    required: frozenset[str],
+    where: str = "",
+) -> Iterator[str]:
+    """Yield how values differ from their documentation.
+
+    ``required`` are the conditions (``returned:``) that are known to hold.
+    """
+    for key in values.keys() - specs.keys():
+        yield f"{where}{key} is not documented"
+    for key, spec in specs.items():
+        if key in values:
+            yield from _violations_of(spec, values[key], required, f"{where}{key}")
+        elif spec["returned"] in required:
+            yield f"{where}{key} is missing"
+
+
+def _violations_of(
+    spec: Mapping[str, Any], value: Any, required: frozenset[str], where: str
+) -> Iterator[str]:
+    if value is None:
+        if "V(null)" not in str(spec["description"]):
+            yield f"{where} is null, and is documented never to be"
+        return
+    if type(value) is not TYPES[spec["type"]]:
+        yield f"{where} is {value!r}, not of type {spec['type']}"
+        return
+    items = value if spec["type"] == "list" else [value]
+    element = spec["elements"] if spec["type"] == "list" else spec["type"]
+    for item in items:
+        if type(item) is not TYPES[element]:
+            yield f"{where} has {item!r}, not of type {element}"
+        elif element == "dict":
+            yield from violations(spec["contains"], item, required, f"{where}.")
+
+
+@pytest.mark.parametrize(
+    ("spec", "value", "problem"),
+    [
+        ({"type": "str", "returned": "success"}, "x", None),
+        ({"type": "str", "returned": "success"}, 1, "k is 1, not of type str"),
+        ({"type": "int", "returned": "success"}, True, "k is True, not of type int"),
+        ({"type": "str", "returned": "success"}, None, "k is null"),
+        ({"type": "str", "returned": "success", "description": "V(null)"}, None, None),
+        (
+            {"type": "list", "elements": "int", "returned": "success"},
+            [1, "2"],
+            "k has '2', not of type int",
+        ),
+        (
+            {
+                "type": "list",
+                "elements": "dict",
+                "returned": "success",
+                "contains": {"a": {"type": "int", "returned": "success"}},
+            },
+            [{"a": 1}, {"b": 1}],
+            "k.b is not documented; k.a is missing",
+        ),
+        (
+            {"type": "dict", "returned": "success", "contains": {}},
+            {"a": 1},
+            "k.a is not documented",
+        ),
+    ],
+)
+def test_violations(spec: Params, value: Any, problem: str | None) -> None:
+    found = list(violations({"k": {"description": "", **spec}}, {"k": value}, ALWAYS))
+    assert "; ".join(found).startswith(problem) if problem else found == []
+
+
+@pytest.fixture
+def rich(params: Params, logs: Path, site: Path) -> Params:
+    """The parameters of a module call that has something of everything to say."""
+    (logs / "link").symlink_to("app.log")
+    os.mkfifo(logs / "fifo")
+    (logs / "hard").hardlink_to(logs / "app.log")
+    for name, uid in ((b"foreign.log", 64009), (WEIRD, 64001), (b"work.log", 64002)):
+        path = os.path.join(os.fsencode(logs), name)
+        Path(os.fsdecode(path)).write_text("")
+        os.chown(path, uid, uid)
+    subprocess.run(
+        ["setfacl", "-m", "u:64009:rw,g:64003:rw,m::r", logs / "work.log"], check=True
+    )
+    weird = Path(os.fsdecode(os.path.join(os.fsencode(site), WEIRD)))
+    weird.mkdir()
+    os.chown(weird, 64001, 64001)
+    params["directories"][0].update(readers=["@64003", "auditor"], group="64003")
+    params["directories"] += [
+        {"path": str(weird), "writers": ["web", "64002"], "other": "none"},
+        {"path": f"{site}/new", "writers": ["web"], "missing": "skip"},
+    ]
+    params["identities"] += [
+        {"name": "auditor", "user": "64005", "groups": ["64003", "64004"]},
+        # Cannot create a file whose group may do anything.
+        {"name": "worker", "user": "64006", "umask": "0077", "request_mode": "0600"},
+    ]
+    return params
+
+
+@pytest.fixture
+def aliased(params: Params) -> Params:
+    """A policy that names uids and groups which declared identities have, too."""
+    params["directories"][0].update(writers=["web", "64002"], readers=["@64003"])
+    params["identities"].append(
+        {"name": "shipper", "user": "64005", "groups": ["64003"]}
+    )
+    return params
+
+
+def test_identity_that_shares_a_uid_or_group_with_a_named_one(
+    run_module: RunModule, aliased: Params
+) -> None:
+    result = run_module("log_directory", aliased)
+    assert result["directories"][0]["changed_inodes"] == 4
+    assert result["directories"][0]["skipped"] == []
+
+
+def _info(params: Params) -> Params:
+    return {key: params[key] for key in ("directories", "identities")}
+
+
+def test_return_values_of_log_directory(run_module: RunModule, rich: Params) -> None:
+    specs = documented("log_directory")
+    for check in (True, False, True, False):
+        result = run_module("log_directory", rich, check=check)
+        values = {key: result[key] for key in result.keys() - COMMON}
+        assert list(violations(specs, values, ALWAYS)) == []
+        first, weird, missing = result["directories"]
+        assert {each["reason"] for each in first["skipped"]} == {
+            "foreign_owner",
+            "hard_link",
+            "special_file",
+            "symbolic_link",
+        }
+        assert weird["path"].endswith("/line\\nbreak \\xff.log")
+        assert os.fsencode(rich["directories"][1]["path"]) == base64.b64decode(
+            weird["path_b64"]
+        )
+        assert [each["reason"] for each in missing["skipped"]] == ["missing_directory"]
+        assert isinstance(result["changed"], bool)
+
+
+def test_return_values_of_log_directory_info(
+    run_module: RunModule, rich: Params
+) -> None:
+    specs = documented("log_directory_info")
+    result = run_module("log_directory_info", _info(rich))
+    *existing, missing = result["directories"]
+    assert not {"default_acl", "files", "next_file", "totals"} & missing.keys()
+    values = {key: result[key] for key in result.keys() - COMMON}
+    assert list(violations(specs, values, ALWAYS)) == []
+    values["directories"] = existing
+    assert list(violations(specs, values, ALWAYS | {EXISTS})) == []
+    # What nothing is said of is not checked above.
+    for entry in existing:
+        assert entry["findings"]
+        assert entry["next_file"]
+        assert entry["identities"]
+    files = {each["path"]: each for each in existing[0]["files"]}
+    assert files["line\\nbreak \\xff.log"]["path_b64"] == (
+        base64.b64encode(WEIRD).decode()
+    )
+    assert files["archive/old.log"]["access"]
+    assert result["findings_total"] == sum(
+        len(each["findings"]) for each in result["directories"]
+    )
+
+
+def test_max_listed_bounds_what_is_listed_and_nothing_else(
+    run_module: RunModule, rich: Params
+) -> None:
+    everything = run_module("log_directory_info", _info(rich))
+    few = run_module("log_directory_info", {**_info(rich), "max_listed": 2})
+    for one, other in zip(everything["directories"], few["directories"]):
+        assert one.pop("files", [])[:2] == other.pop("files", [])
+    for result in (everything, few):
+        result.pop("invocation")
+    assert everything == few
+
+
+def test_check_mode_tells_what_is_then_done(
+    run_module: RunModule, rich: Params, site: Path, listing: Listing
+) -> None:
+    before = listing(site)
+    announced = run_module("log_directory", rich, check=True)
+    assert listing(site) == before
+    done = run_module("log_directory", rich)
+    for result in (announced, done):
+        result.pop("invocation")
+    assert announced == done
+    after = listing(site)
+    logs, weird, _missing = (each["path"] for each in rich["directories"])
+    for entry, path in zip(done["directories"], (logs, weird)):
+        below = [each for each in before if each == path or each.startswith(f"{path}/")]
+        changed = [each for each in below if after[each] != before[each]]
+        assert entry["changed_inodes"] == len(changed) > 0
+
+
+def test_second_run_changes_nothing(
+    run_module: RunModule, rich: Params, site: Path, listing: Listing
+) -> None:
+    assert run_module("log_directory", rich)["changed"] is True
+    before = listing(site)
+    for check in (True, False):
+        again = run_module("log_directory", rich, check=check)
+        assert again["changed"] is False
+        assert again["diff"] == []
+        assert {each["changed_inodes"] for each in again["directories"]} == {0}
+        assert listing(site) == before
+
+
+def test_info_changes_nothing(
+    run_module: RunModule, rich: Params, site: Path, listing: Listing
+) -> None:
+    before = listing(site, Path("/run"))
+    for check in (True, False):
+        assert run_module("log_directory_info", _info(rich), check=check)[
+            "changed"
+        ] is (False)
+    assert listing(site, Path("/run")) == before
+
+
+def test_info_and_repair_agree(run_module: RunModule, rich: Params) -> None:
+    before = run_module("log_directory_info", _info(rich))
+    assert not before["compliant"]
+    done = run_module("log_directory", rich)
+    after = run_module("log_directory_info", _info(rich))
+    for info, repaired, again in zip(
+        before["directories"], done["directories"], after["directories"]
+    ):
+        totals = info.get("totals", {"to_change": 0})
+        assert totals["to_change"] == repaired["changed_inodes"]
+        assert info["changes_needed"] is (totals["to_change"] > 0)
+        assert again["changes_needed"] is False
+        assert again["findings"] == repaired["findings"]
+
+
+# The diff
+
+
+def blocks(text: str) -> dict[str, list[str]]:
+    """Return what a diff says of each inode: a name, and indented lines."""
+    found: dict[str, list[str]] = {}
+    name = ""
+    for line in text.splitlines():
+        if line.startswith("    "):
+            found[name].append(line.strip())
+        else:
+            name = line
+            found[name] = []
+    return found
+
+
+def on_disk(path: Path) -> list[str]:
+    """Return what a diff should say of an inode."""
+    status = path.lstat()
+    lines = [
+        f"owner {status.st_uid}",
+        f"group {status.st_gid}",
+        f"mode  {status.st_mode & 0o7777:04o}",
+        *to_lines(_acl(path, "access") or from_mode(status.st_mode)),
+    ]
+    default = _acl(path, "default")
+    if default is not None:
+        lines += [f"default:{line}" for line in to_lines(default)]
+    return lines
+
+
+def _acl(path: Path, kind: str) -> Acl | None:
+    name = f"system.posix_acl_{kind}"
+    return decode(os.getxattr(path, name)) if name in os.listxattr(path) else None
+
+
+def test_diff_is_what_was_and_what_is(
+    run_module: RunModule, rich: Params, logs: Path
+) -> None:
+    names = [".", "app.log", "archive", "archive/old.log", "work.log"]
+    (logs / "hard").unlink()
+    before = {name: on_disk(logs / name) for name in names}
+    diff = run_module("log_directory", rich)["diff"]
+    after = {name: on_disk(logs / name) for name in names}
+    assert [set(each) for each in diff] == 2 * [
+        {"after", "after_header", "before", "before_header"}
+    ]
+    assert all(type(text) is str for each in diff for text in each.values())
+    assert diff[0]["before_header"] == diff[0]["after_header"] == str(logs)
+    old, new = blocks(diff[0]["before"]), blocks(diff[0]["after"])
+    assert list(old) == list(new)
+    assert old.keys() == {*names, "line\\nbreak \\xff.log"}
+    for name in names:
+        assert old[name] == before[name]
+        assert new[name] == after[name]
+        assert before[name] != after[name]
+
+
+def test_diff_of_many_inodes_is_cut(
+    run_module: RunModule, params: Params, logs: Path
+) -> None:
+    for number in range(120):
+        (logs / f"{number}.log").touch()
+        os.chown(logs / f"{number}.log", 64001, 64001)
+    result = run_module("log_directory", params, check=True)
+    assert result["directories"][0]["changed_inodes"] == 124
+    (diff,) = result["diff"]
+    assert len(blocks(diff["before"])) == 100
+    assert diff["after"].endswith("\n... and 24 more\n")
+
+
+# As Ansible runs them
+
+
+@pytest.mark.parametrize("module", ["log_directory", "log_directory_info"])
+def test_module_ships_with_all_that_it_imports(
+    run_module: RunModule, params: Params, site: Path, module: str
+) -> None:
+    collections = Path(__file__).parents[4]
+    while not (collections / "ansible_collections").is_dir():
+        collections = collections.parent
+    wanted = params if module == "log_directory" else _info(params)
+    done = subprocess.run(
+        [
+            *(sys.executable, "-m", "ansible", "adhoc", "localhost"),
+            *(
+                "--inventory",
+                "localhost,",
+                "--connection",
+                "local",
+                "--check",
+                "--diff",
+            ),
+            *("--extra-vars", f"ansible_python_interpreter={sys.executable}"),
+            *("--module-name", f"logward.permissions.{module}"),
+            *("--args", json.dumps(wanted)),
+        ],
+        cwd=site,
+        env={
+            "ANSIBLE_COLLECTIONS_PATH": str(collections),
+            "ANSIBLE_HOME": str(site / "ansible"),
+            "ANSIBLE_LOCALHOST_WARNING": "false",
+            "ANSIBLE_NOCOLOR": "true",
+            "LANG": "C.UTF-8",
+            "PATH": os.environ["PATH"],
+        },
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    answer = re.fullmatch(
+        r"localhost \| (SUCCESS|CHANGED) => (\{.*\})\s*", done.stdout, re.DOTALL
+    )
+    assert answer, done.stdout
+    result = json.loads(answer[2])
+    expected = run_module(module, wanted, check=True)
+    # What Ansible takes out before it prints a result.
+    expected.pop("invocation")
+    expected.pop("diff", None)
+    assert result == expected
