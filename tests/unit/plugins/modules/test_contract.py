@@ -363,21 +363,16 @@ def test_diff_of_many_inodes_is_cut(
 def test_module_ships_with_all_that_it_imports(
     run_module: RunModule, params: Params, site: Path, module: str
 ) -> None:
-    collections = Path(__file__).parents[4]
-    while not (collections / "ansible_collections").is_dir():
-        collections = collections.parent
+    collections = next(
+        path
+        for path in Path(__file__).parents
+        if (path / "ansible_collections").is_dir()
+    )
     wanted = params if module == "log_directory" else _info(params)
     done = subprocess.run(
         [
             *(sys.executable, "-m", "ansible", "adhoc", "localhost"),
-            *(
-                "--inventory",
-                "localhost,",
-                "--connection",
-                "local",
-                "--check",
-                "--diff",
-            ),
+            *("--inventory", "localhost,", "--connection", "local", "--check"),
             *("--extra-vars", f"ansible_python_interpreter={sys.executable}"),
             *("--module-name", f"logward.permissions.{module}"),
             *("--args", json.dumps(wanted)),
