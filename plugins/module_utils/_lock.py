@@ -30,6 +30,10 @@ def host_lock(
     try:
         flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
         fd = os.open(_NAME, flags, 0o600, dir_fd=parent)
+    except OSError as error:
+        raise HostError(
+            f"{directory}/{_NAME} cannot be opened: {error.strerror}"
+        ) from error
     finally:
         os.close(parent)
     try:

@@ -198,7 +198,8 @@ def finding_of(code: str, path: str, inode: Inode) -> Finding:
 def missing_directory(policy: Policy) -> Finding:
     """Return the finding for a directory that may be missing, and is."""
     message = f"{KINDS['missing_directory'].title}: {display(policy.path)}"
-    return Finding("missing_directory", policy.path, policy.path, "", message)
+    shown = display(policy.path)
+    return Finding("missing_directory", policy.path, shown, "", message)
 
 
 def _described(inode: Inode, creator: str | None = None) -> str:
@@ -213,7 +214,7 @@ def place_findings(policy: Policy, place: Place) -> Iterator[Finding]:
         yield Finding(
             "ancestor_exchangeable" if trusted else "ancestor_untrusted",
             path,
-            policy.path,
+            display(policy.path),
             f"on the way to {display(policy.path)}",
             f"Others than root can exchange what is in {display(path)}, on the "
             f"way to {display(policy.path)}",
