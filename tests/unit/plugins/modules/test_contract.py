@@ -285,6 +285,46 @@ def test_info_and_repair_agree(run_module: RunModule, rich: Params) -> None:
         assert again["findings"] == repaired["findings"]
 
 
+def test_names_of_any_bytes_are_text_in_every_result(
+    run_module: RunModule, params: Params, site: Path
+) -> None:
+    weird = Path(os.fsdecode(os.path.join(os.fsencode(site), WEIRD)))
+    (weird / "logs").mkdir(parents=True)
+    for path in (weird, weird / "logs"):
+        os.chown(path, 64001, 64001)
+    (weird / "link").symlink_to("logs")
+    first = params["directories"][0]
+    shown = f"{site}/line\\nbreak \\xff.log"
+    params["directories"] = [
+        {**first, "path": f"{weird}/logs", "writers": ["web", "root"]},
+        {**first, "path": f"{weird}/new", "missing": "skip"},
+    ]
+    results = [
+        run_module("log_directory_info", _info(params)),
+        run_module("log_directory", params),
+    ]
+    for result in results:
+        findings = [
+            each for entry in result["directories"] for each in entry["findings"]
+        ]
+        assert {each["code"] for each in findings} >= {
+            "ancestor_exchangeable",
+            "root_writes_untrusted",
+            "missing_directory",
+        }
+        assert shown in {each["path"] for each in findings}
+    for name in ("new", "link"):
+        directory = {**first, "path": f"{weird}/{name}"}
+        results.append(
+            run_module("log_directory", {**params, "directories": [directory]})
+        )
+        assert results[-1]["failed"]
+    for result in results:
+        result.pop("invocation")
+        # Raises where a byte that is no UTF-8 is smuggled through as a surrogate.
+        json.dumps(result, ensure_ascii=False).encode("utf-8")
+
+
 # The diff
 
 

@@ -1,0 +1,165 @@
+# Copyright: Logward contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from ansible_collections.logward.permissions.plugins.module_utils._errors import (
+    OptionError,
+)
+from ansible_collections.logward.permissions.plugins.module_utils._policy import (
+    Policy,
+    checked_path,
+    parse_policies,
+)
+
+WEB, QUEUE, AUDITOR = "64001", "64002", "64005"
+
+
+def parse(**changes: Any) -> Policy:
+    declaration = {"path": "/srv/logs", "writers": [WEB], **changes}
+    identities = declaration.pop("identities", [])
+    (policy,) = parse_policies([declaration], identities)
+    return policy
+
+
+def test_defaults() -> None:
+    policy = parse()
+    assert [writer.uid for writer in policy.writers] == [64001]
+    assert policy.path == "/srv/logs"
+    assert (policy.readers, policy.others, policy.exclude) == ((), (), ())
+    assert (policy.owner, policy.group) == (None, None)
+    assert policy.keep_other
+    assert policy.recurse
+    assert not policy.skip_missing
+
+
+def test_everything() -> None:
+    policy = parse(
+        readers=["@64003"],
+        owner="worker",
+        group="64004",
+        other="none",
+        recurse=False,
+        exclude=["archive/", "*.gz"],
+        missing="skip",
+        identities=[{"name": "worker", "user": QUEUE}, {"name": AUDITOR}],
+    )
+    assert [reader.groups for reader in policy.readers] == [{64003}]
+    assert policy.owner is not None
+    assert policy.owner.uid == 64002
+    assert policy.group == 64004
+    assert not policy.keep_other
+    assert not policy.recurse
+    assert policy.skip_missing
+    # Declared, and granted nothing here.
+    assert [other.id for other in policy.others] == ["worker", AUDITOR]
+    assert [identity.id for identity in policy.identities] == (
+        [WEB, "@64003", "worker", AUDITOR]
+    )
+
+
+def test_who_is_named_twice_is_one() -> None:
+    policy = parse(writers=[WEB, WEB, QUEUE], readers=[QUEUE, AUDITOR])
+    assert [identity.id for identity in policy.identities] == [WEB, QUEUE, AUDITOR]
+    assert [writer.id for writer in policy.writers] == [WEB, QUEUE]
+
+
+def test_grants() -> None:
+    policy = parse(readers=[AUDITOR])
+    assert [(each.identity.id, each.perm) for each in policy.directory_grants] == [
+        (WEB, 7),
+        (AUDITOR, 5),
+    ]
+    assert [(each.identity.id, each.perm) for each in policy.file_grants] == [
+        (WEB, 6),
+        (AUDITOR, 4),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("changes", "users", "root_writes"),
+    [
+        ({}, {64001}, False),
+        ({"writers": [WEB, "root"]}, {64001}, True),
+        ({"writers": [WEB, "0"]}, {64001}, True),
+        ({"readers": ["root", "@64003"]}, {64001}, False),
+        ({"owner": QUEUE}, {64001, 64002}, False),
+        ({"owner": "root"}, {64001}, False),
+        ({"identities": [{"name": "root"}]}, {64001}, False),
+        ({"identities": [{"name": AUDITOR}]}, {64001, 64005}, False),
+    ],
+)
+def test_whose_files_are_the_policys_business(
+    changes: dict[str, Any], users: set[int], root_writes: bool
+) -> None:
+    policy = parse(**changes)
+    assert policy.users == users
+    assert policy.root_writes is root_writes
+
+
+@pytest.mark.parametrize(
+    ("glob", "path", "excluded"),
+    [
+        ("archive", "archive", True),
+        ("archive", "archive/old.log", False),
+        ("archive/", "archive", True),
+        ("*.gz", "archive/old.gz", True),
+        ("*.gz", "old.GZ", False),
+        ("[0-9]", "10", False),
+    ],
+)
+def test_excluded(glob: str, path: str, excluded: bool) -> None:
+    assert parse(exclude=[glob]).excluded(path) is excluded
+
+
+@pytest.mark.parametrize(
+    ("path", "checked"),
+    [
+        ("/srv/logs", "/srv/logs"),
+        ("//srv///logs//", "/srv/logs"),
+        ("/srv/./logs/.", "/srv/logs"),
+        ("/srv/..logs/...", "/srv/..logs/..."),
+        ("/" + "/".join(["d" * 90] * 45), "/" + "/".join(["d" * 90] * 45)),
+    ],
+)
+def test_checked_path(path: str, checked: str) -> None:
+    assert checked_path(path, "path") == checked
+
+
+def test_path_is_measured_in_bytes() -> None:
+    path = "/" + "\u00e9" * 2047
+    assert checked_path(path, "path") == path
+    with pytest.raises(OptionError, match="over 4095 bytes"):
+        checked_path(f"{path}x", "path")
+
+
+@pytest.mark.parametrize(
+    ("outer", "inner", "refused"),
+    [
+        ({}, {"path": "/srv/logs/a"}, True),
+        ({}, {"path": "/srv/logs/a/b"}, True),
+        ({}, {"path": "/srv/logs2"}, False),
+        ({}, {"path": "/srv/log"}, False),
+        ({"recurse": False}, {"path": "/srv/logs/a/b"}, False),
+        ({}, {"path": "/srv/logs/a", "recurse": False}, True),
+        ({"exclude": ["a"]}, {"path": "/srv/logs/a/b"}, False),
+        ({"exclude": ["a/b"]}, {"path": "/srv/logs/a/b"}, False),
+        ({"exclude": ["b"]}, {"path": "/srv/logs/a/b"}, True),
+        ({"exclude": ["a/b/c"]}, {"path": "/srv/logs/a/b"}, True),
+    ],
+)
+def test_one_inside_another(
+    outer: dict[str, Any], inner: dict[str, Any], refused: bool
+) -> None:
+    first = {"path": "/srv/logs", "writers": [WEB], **outer}
+    second = {"writers": [WEB], **inner}
+    for declarations in ([first, second], [second, first]):
+        if refused:
+            with pytest.raises(OptionError, match=r"lies inside /srv/logs, "):
+                parse_policies(declarations, [])
+        else:
+            assert len(parse_policies(declarations, [])) == 2

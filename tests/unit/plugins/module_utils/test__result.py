@@ -1,0 +1,179 @@
+# Copyright: Logward contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+import grp
+import pwd
+from dataclasses import replace
+
+from ansible_collections.logward.permissions.plugins.module_utils._access import (
+    DIRECTORY,
+    REGULAR,
+    SETGID,
+    Inode,
+    Verdict,
+)
+from ansible_collections.logward.permissions.plugins.module_utils._acl import (
+    Acl,
+    from_mode,
+)
+from ansible_collections.logward.permissions.plugins.module_utils._identity import (
+    Identity,
+)
+from ansible_collections.logward.permissions.plugins.module_utils._predict import (
+    Access,
+    NextFile,
+)
+from ansible_collections.logward.permissions.plugins.module_utils._result import (
+    Diff,
+    access_fields,
+    acl_text,
+    identity_fields,
+    inode_fields,
+    next_file_fields,
+)
+
+ROOT, ROOT_GROUP = pwd.getpwuid(0).pw_name, grp.getgrgid(0).gr_name
+EXTENDED = Acl(7, 5, 0, 7, ((64002, 7),), ((0, 5),))
+LOGS = Inode(DIRECTORY, 0, 64001, SETGID, EXTENDED, replace(EXTENDED, other=1))
+LOG = Inode(REGULAR, 64001, 0, 0, from_mode(0o640))
+QUEUE = Identity("queue", "the queue", 64002, 64003, frozenset({9, 1}), 0o027, 0o640)
+
+
+def test_acl_text() -> None:
+    assert acl_text(None) is None
+    assert acl_text(from_mode(0o640)) == "user::rw-,group::r--,other::---"
+    assert acl_text(EXTENDED) == (
+        "user::rwx,user:64002:rwx,group::r-x,"
+        f"group:{ROOT_GROUP}:r-x,mask::rwx,other::---"
+    )
+
+
+def test_inode_fields() -> None:
+    assert inode_fields(LOGS) == {
+        "owner": ROOT,
+        "group": "64001",
+        "mode": "2770",
+        "access_acl": acl_text(EXTENDED),
+    }
+    assert inode_fields(LOG)["mode"] == "0640"
+
+
+def test_identity_fields() -> None:
+    identity = replace(QUEUE, capabilities=frozenset({"cap_fowner", "cap_chown"}))
+    assert identity_fields(identity) == {
+        "id": "queue",
+        "name": "the queue",
+        "uid": 64002,
+        "gid": 64003,
+        "groups": [1, 9],
+        "umask": "0027",
+        "request_mode": "0640",
+        "capabilities": ["cap_chown", "cap_fowner"],
+        "source": "declared",
+    }
+
+
+def test_access_fields() -> None:
+    verdict = Verdict(False, "denied_search", 0, "/srv/\n")
+    assert access_fields(Access(QUEUE, "append", verdict), "app.log") == {
+        "identity": "queue",
+        "operation": "append",
+        "allowed": False,
+        "reason": "denied_search",
+        "ancestor": "/srv/\\n",
+        "explanation": (
+            "the queue cannot append to app.log: "
+            "the queue may not enter /srv/\\n, where it has ---"
+        ),
+    }
+
+
+def test_next_file_fields() -> None:
+    granted = Verdict(True, "granted_owner", 6)
+    rows = (Access(QUEUE, "read", granted),)
+    assert next_file_fields(NextFile(QUEUE, granted, LOG, rows)) == {
+        "creator": "queue",
+        "allowed": True,
+        "reason": "granted_owner",
+        **inode_fields(LOG),
+        "access": [access_fields(rows[0], "the next file of the queue")],
+    }
+    denied = Verdict(False, "denied_create", 5)
+    assert next_file_fields(NextFile(QUEUE, denied, None, ())) == {
+        "creator": "queue",
+        "allowed": False,
+        "reason": "denied_create",
+        "owner": None,
+        "group": None,
+        "mode": None,
+        "access_acl": None,
+        "access": [],
+    }
+
+
+def test_diff() -> None:
+    diff = Diff("/srv/\n")
+    assert diff.result() is None
+    diff.add("", replace(LOGS, default_acl=None), LOGS)
+    diff.add("app\n.log", LOG, replace(LOG, acl=from_mode(0o660)))
+    assert diff.result() == {
+        "before_header": "/srv/\\n",
+        "after_header": "/srv/\\n",
+        "before": f"""\
+.
+    owner {ROOT}
+    group 64001
+    mode  2770
+    user::rwx
+    user:64002:rwx
+    group::r-x
+    group:{ROOT_GROUP}:r-x
+    mask::rwx
+    other::---
+app\\n.log
+    owner 64001
+    group {ROOT_GROUP}
+    mode  0640
+    user::rw-
+    group::r--
+    other::---
+""",
+        "after": f"""\
+.
+    owner {ROOT}
+    group 64001
+    mode  2770
+    user::rwx
+    user:64002:rwx
+    group::r-x
+    group:{ROOT_GROUP}:r-x
+    mask::rwx
+    other::---
+    default:user::rwx
+    default:user:64002:rwx
+    default:group::r-x
+    default:group:{ROOT_GROUP}:r-x
+    default:mask::rwx
+    default:other::--x
+app\\n.log
+    owner 64001
+    group {ROOT_GROUP}
+    mode  0660
+    user::rw-
+    group::rw-
+    other::---
+""",
+    }
+
+
+def test_diff_shows_the_first_and_counts_the_rest() -> None:
+    diff = Diff("/srv", most=2)
+    for number in range(1002):
+        diff.add(f"{number}.log", LOG, replace(LOG, acl=from_mode(0o660)))
+    result = diff.result()
+    assert result is not None
+    assert "2.log" not in result["before"] + result["after"]
+    assert "more" not in result["before"]
+    assert result["after"].endswith("\n... and 1,000 more\n")
