@@ -1,0 +1,47 @@
+# Copyright: Logward contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a source of writers tells: who opens logs, and what it could not read."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from .._identity import Identity
+
+
+@dataclass(frozen=True)
+class Writer:
+    """An identity that a configuration or a running process shows to log.
+
+    ``service`` names what runs as it: ``apache2``, ``supervisor:NAME``,
+    ``php-fpm:POOL``, ``systemd:UNIT``, ``cron:FILE:LINE``, or ``process:NAME``.
+    ``logs`` are absolute paths of files that this identity itself opens for
+    writing. ``mentions`` are absolute paths in what it is configured to run:
+    its working directory, its document root, arguments of its command; a log
+    directory of the application that they lie in is its, too. ``origin`` is
+    ``FILE:LINE`` or ``pid PID``.
+    """
+
+    identity: Identity
+    service: str
+    origin: str
+    logs: tuple[str, ...] = ()
+    mentions: tuple[str, ...] = ()
+    pids: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A configuration that could not be understood; the audit goes on."""
+
+    path: str
+    line: int
+    message: str
+
+
+@dataclass(frozen=True)
+class Found:
+    """All that one source found on the host."""
+
+    writers: tuple[Writer, ...] = ()
+    problems: tuple[Problem, ...] = ()
