@@ -22,7 +22,7 @@ DEFAULT_REQUEST_MODE = 0o666
 _OCTAL = re.compile(r"0[0-7]{3}")
 #: The capabilities that change the answers of this collection, with their
 #: numbers in include/uapi/linux/capability.h.
-_FILE_CAPABILITIES = {
+FILE_CAPABILITIES = {
     "cap_chown": 0,
     "cap_dac_override": 1,
     "cap_dac_read_search": 2,
@@ -205,7 +205,7 @@ def _bounding_set() -> frozenset[str]:
             if line.startswith("CapBnd:"):
                 bits = int(line.split()[1], 16)
                 return frozenset(
-                    name for name, bit in _FILE_CAPABILITIES.items() if bits >> bit & 1
+                    name for name, bit in FILE_CAPABILITIES.items() if bits >> bit & 1
                 )
     return frozenset()
 

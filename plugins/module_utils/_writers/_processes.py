@@ -1,54 +1,138 @@
 # Copyright: Logward contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Running processes, as /proc shows them; never command lines or environments."""
+"""Running processes, as /proc shows them; never command lines or environments.
+
+proc(5) says what the files are. A process that ends, or that may not be looked
+into, while it is read is left out.
+"""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from .._identity import FILE_CAPABILITIES, Identity, user_name
+from ._source import Found, Writer
+
+_DELETED = " (deleted)"
 
 
-def root_writes_below(directory: str) -> list[int]:
-    """Return the pids of root's processes that write files below a directory.
+@dataclass(frozen=True)
+class OpenFile:
+    """A regular file that a process holds open for writing."""
 
-    A process that ends meanwhile is left out.
-    """
-    prefix = directory.rstrip("/") + "/"
-    return [
-        int(pid)
-        for pid in os.listdir("/proc")
-        if pid.isdecimal() and _is_root(pid) and _writes_below(pid, prefix)
-    ]
+    pid: int
+    path: str
+    deleted: bool
 
 
-def _is_root(pid: str) -> bool:
+@dataclass(frozen=True)
+class Process:
+    """What /proc/PID/status says that matters to the kernel's decisions."""
+
+    pid: int
+    name: str
+    identity: Identity
+
+
+def open_for_writing(below: Iterable[str]) -> Iterator[OpenFile]:
+    """Yield the files below any of the directories that processes write."""
+    prefixes = tuple(directory.rstrip("/") + "/" for directory in below)
+    for entry in os.listdir("/proc"):
+        if entry.isdecimal():
+            yield from _open_in(int(entry), prefixes)
+
+
+def _open_in(pid: int, prefixes: tuple[str, ...]) -> Iterator[OpenFile]:
     try:
-        return os.stat(f"/proc/{pid}").st_uid == 0
-    except OSError:
-        return False
-
-
-def _writes_below(pid: str, prefix: str) -> bool:
-    for number in _descriptors(pid):
-        try:
-            target = os.readlink(f"/proc/{pid}/fd/{number}")
-            if target.startswith(prefix) and _is_writable(pid, number):
-                return True
-        except OSError:
-            continue
-    return False
-
-
-def _descriptors(pid: str) -> Iterator[str]:
-    try:
-        yield from os.listdir(f"/proc/{pid}/fd")
+        numbers = os.listdir(f"/proc/{pid}/fd")
     except OSError:
         return
+    for number in numbers:
+        try:
+            target = os.readlink(f"/proc/{pid}/fd/{number}")
+            if target.startswith(prefixes) and _is_writable(pid, number):
+                deleted = target.endswith(_DELETED)
+                path = target[: -len(_DELETED)] if deleted else target
+                yield OpenFile(pid, path, deleted)
+        except OSError:
+            continue
 
 
-def _is_writable(pid: str, number: str) -> bool:
+def _is_writable(pid: int, number: str) -> bool:
     with open(f"/proc/{pid}/fdinfo/{number}", encoding="ascii") as lines:
         for line in lines:
             if line.startswith("flags:"):
                 return int(line.split()[1], 8) & os.O_ACCMODE != os.O_RDONLY
     return False
+
+
+def parse_status(pid: int, lines: Iterable[str]) -> Process | None:
+    """Return a process; None where the kernel leaves a field out (a zombie)."""
+    fields = dict(line.rstrip("\n").partition(":\t")[::2] for line in lines)
+    try:
+        # real, effective, saved, file system: the last one opens files
+        uid, gid = (int(fields[key].split()[3]) for key in ("Uid", "Gid"))
+        groups = frozenset(int(each) for each in fields["Groups"].split())
+        umask, effective = int(fields["Umask"], 8), int(fields["CapEff"], 16)
+    except (KeyError, ValueError, IndexError):
+        return None
+    name = fields.get("Name", "")
+    label = f"{name}:{user_name(uid)}"
+    identity = Identity(
+        f"process:{label}",
+        label,
+        uid,
+        gid,
+        groups,
+        umask,
+        capabilities=frozenset(
+            capability
+            for capability, bit in FILE_CAPABILITIES.items()
+            if effective >> bit & 1
+        ),
+        source="running",
+    )
+    return Process(pid, name, identity)
+
+
+def read_process(pid: int) -> Process | None:
+    """Return a running process, or None where it has ended."""
+    try:
+        with open(
+            f"/proc/{pid}/status", encoding="utf-8", errors="backslashreplace"
+        ) as lines:
+            return parse_status(pid, lines)
+    except OSError:
+        return None
+
+
+def root_writes_below(directory: str) -> list[int]:
+    """Return the pids of root's processes that write files below a directory."""
+    pids = {file.pid for file in open_for_writing([directory])}
+    processes = (read_process(pid) for pid in sorted(pids))
+    return [each.pid for each in processes if each and each.identity.uid == 0]
+
+
+def running_writers(directories: Iterable[str]) -> Found:
+    """Return a writer for each distinct identity that writes below them."""
+    logs: dict[Identity, set[str]] = {}
+    pids: dict[Identity, set[int]] = {}
+    for file in open_for_writing(directories):
+        process = read_process(file.pid)
+        if process is not None:
+            logs.setdefault(process.identity, set()).add(file.path)
+            pids.setdefault(process.identity, set()).add(file.pid)
+    return Found(
+        tuple(
+            Writer(
+                identity,
+                identity.id.rpartition(":")[0],
+                f"pid {min(pids[identity])}",
+                tuple(sorted(logs[identity])),
+                pids=tuple(sorted(pids[identity])),
+            )
+            for identity in logs
+        )
+    )
