@@ -70,7 +70,7 @@ class AccessTable:
             self._rows = {}
         rows = self._rows.get(inode)
         if rows is None:
-            rows = self._rows[inode] = _access_to(self.policy, place, inode)
+            rows = self._rows[inode] = access_to(self.policy, place, inode)
         return rows
 
     def findings(self, path: str, place: Place, inode: Inode) -> Iterator[Finding]:
@@ -85,7 +85,8 @@ class AccessTable:
             yield from _next_file_findings(self.policy, place.path, files)
 
 
-def _access_to(policy: Policy, place: Place, inode: Inode) -> tuple[Access, ...]:
+def access_to(policy: Policy, place: Place, inode: Inode) -> tuple[Access, ...]:
+    """Predict what everybody in the policy may do with a file in ``place``."""
     return tuple(
         Access(identity, operation, decide(identity, place, inode))
         for identity in policy.identities
@@ -103,7 +104,7 @@ def _next_file(policy: Policy, place: Place, creator: Identity) -> NextFile:
     if not verdict.allowed:
         return NextFile(creator, verdict, None, ())
     inode = created_file(creator, place.inode)
-    return NextFile(creator, verdict, inode, _access_to(policy, place, inode))
+    return NextFile(creator, verdict, inode, access_to(policy, place, inode))
 
 
 def _lacking(policy: Policy, rows: Sequence[Access]) -> Iterator[tuple[str, Access]]:

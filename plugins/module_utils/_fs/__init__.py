@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 from ._apply import change, same_permissions
-from ._inode import Observation, Stamp, has_capability, observe_fd
+from ._inode import Observation, Stamp, has_capability, observe_fd, proc_path
 from ._private import (
     check_private_directory,
     open_private_directory,
@@ -25,6 +25,7 @@ __all__ = [
     "is_gone",
     "observe_fd",
     "open_private_directory",
+    "proc_path",
     "same_permissions",
     "sync_directory",
 ]

@@ -55,7 +55,6 @@ class Observation:
 
     inode: Inode
     stamp: Stamp
-    changed_ns: int
     mount_id: int | None
 
 
@@ -102,7 +101,7 @@ def _observed(
         mount=mount_of(mounts, status.mount_id),
     )
     stamp = Stamp(status.device, status.ino, status.born_ns)
-    return Observation(inode, stamp, status.changed_ns, status.mount_id)
+    return Observation(inode, stamp, status.mount_id)
 
 
 def read_acl(path: str, attribute: str, follow: bool) -> Acl | None:

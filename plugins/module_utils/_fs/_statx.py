@@ -20,13 +20,13 @@ IMMUTABLE, APPEND_ONLY = 0x10, 0x20
 _AT_EMPTY_PATH, _AT_SYMLINK_NOFOLLOW, _AT_NO_AUTOMOUNT = 0x1000, 0x100, 0x800
 _BASIC_STATS, _BTIME, _MNT_ID = 0x7FF, 0x800, 0x1000
 _WANTED = _BASIC_STATS | _BTIME | _MNT_ID
-# mask, attributes, nlink, uid, gid, mode, ino, btime, mtime, device, mount id
-_LAYOUT = struct.Struct("=I4xQIIIH2xQ40xqI4x16xqI4x8xIIQ")
+# mask, attributes, nlink, uid, gid, mode, ino, btime, device, mount id
+_LAYOUT = struct.Struct("=I4xQIIIH2xQ40xqI4x40xIIQ")
 _SIZE = 256
 
 
 class Status(NamedTuple):
-    """What statx said. Times in nanoseconds; None where it is not known."""
+    """What statx said; None where it is not known."""
 
     attributes: int
     links: int
@@ -36,7 +36,6 @@ class Status(NamedTuple):
     ino: int
     device: int
     born_ns: int | None
-    changed_ns: int
     mount_id: int | None
 
 
@@ -83,8 +82,6 @@ def _statx(directory_fd: int, name: bytes, flags: int) -> Status:
         ino,
         born_s,
         born_ns,
-        changed_s,
-        changed_ns,
         major,
         minor,
         mount_id,
@@ -98,7 +95,6 @@ def _statx(directory_fd: int, name: bytes, flags: int) -> Status:
         ino,
         os.makedev(major, minor),
         born_s * 10**9 + born_ns if mask & _BTIME else None,
-        changed_s * 10**9 + changed_ns,
         mount_id if mask & _MNT_ID else None,
     )
 
