@@ -6,10 +6,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import replace
 
 from .._access import Inode, Mount
-from .._acl import Acl, encode
+from .._acl import Acl, encode, in_force, with_mask_of_entries
 from .._errors import HostError
 from ._inode import ACCESS_XATTR, DEFAULT_XATTR, observe_fd, proc_path
 
@@ -28,8 +27,8 @@ def change(fd: int, before: Inode, after: Inode, mounts: Mapping[int, Mount]) ->
     """Bring the inode of ``fd`` from ``before`` to ``after``.
 
     Before the owner or group changes, their permissions are reduced to what
-    both old and new have, so that no one holds more in between; named entries
-    are there first, so that no one holds less. Raises HostError where the
+    both old and new have, so that no one holds more in between; the named
+    entries of both are there, so that no one holds less. Raises HostError where the
     kernel kept something else, OSError where it refused.
     """
     path = proc_path(fd)
@@ -53,12 +52,15 @@ def change(fd: int, before: Inode, after: Inode, mounts: Mapping[int, Mount]) ->
 
 
 def _in_between(before: Acl, after: Acl) -> Acl:
-    return replace(
-        after,
-        user_obj=after.user_obj & before.user_obj,
-        group_obj=after.group_obj & before.group_obj,
-        other=after.other & before.other,
+    old, new = in_force(before), in_force(after)
+    acl = Acl(
+        user_obj=old.user_obj & new.user_obj,
+        group_obj=old.group_obj & new.group_obj,
+        other=old.other & new.other,
+        users=tuple(sorted({**dict(old.users), **dict(new.users)}.items())),
+        groups=tuple(sorted({**dict(old.groups), **dict(new.groups)}.items())),
     )
+    return with_mask_of_entries(acl)
 
 
 def _set_access(path: str, present: Acl, wanted: Acl) -> None:
