@@ -1,0 +1,176 @@
+# Copyright: Logward contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The audit of a real directory, and whether the kernel agrees."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Callable
+
+import pytest
+
+from ansible_collections.logward.permissions.plugins.module_utils._audit import audit
+from ansible_collections.logward.permissions.plugins.module_utils._policy import (
+    Policy,
+    parse_policies,
+)
+from ansible_collections.logward.permissions.plugins.module_utils._repair import (
+    RepairOptions,
+    repair,
+)
+
+WEB, QUEUE, SHIPPER = 64001, 64002, 64005
+UIDS = {"web": WEB, "queue": QUEUE, "root": 0}
+
+Result = dict[str, Any]
+
+
+@pytest.fixture
+def logs(site: Path) -> Path:
+    """The log directory of the outage: www-data's, 0755."""
+    path = site / "logs"
+    path.mkdir()
+    os.chown(path, WEB, WEB)
+    return path
+
+
+@pytest.fixture
+def policies(logs: Path) -> list[Policy]:
+    return parse_policies(
+        [{"path": str(logs), "writers": ["web", "queue", "root"]}],
+        [
+            {"name": "web", "user": "64001", "group": "64001"},
+            {"name": "queue", "user": "64002", "group": "64002", "umask": "0027"},
+        ],
+    )
+
+
+def as_user(name: str, act: Callable[[], None]) -> bool:
+    """Tell whether the kernel lets a process of that identity act."""
+    pid = os.fork()
+    if not pid:
+        if UIDS[name]:
+            os.setgroups([])
+            os.setgid(UIDS[name])
+            os.setuid(UIDS[name])
+        os.umask(0o027 if name == "queue" else 0o022)
+        try:
+            act()
+        except PermissionError:
+            os._exit(1)
+        os._exit(0)
+    return os.waitpid(pid, 0)[1] == 0
+
+
+def append(path: Path) -> Callable[[], None]:
+    """Return what a logger does."""
+
+    def act() -> None:
+        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT
+        os.close(os.open(path, flags, 0o666))
+
+    return act
+
+
+def only(result: Result) -> Result:
+    (directory,) = result["directories"]
+    assert isinstance(directory, dict)
+    return directory
+
+
+def codes(result: Result) -> list[tuple[str, str]]:
+    return [(each["code"], each["subject"]) for each in only(result)["findings"]]
+
+
+def may_append(rows: list[Mapping[str, Any]]) -> dict[str, bool]:
+    """Return what an access table says of writing."""
+    return {
+        row["identity"]: row["allowed"] for row in rows if row["operation"] == "append"
+    }
+
+
+def test_outage_before_midnight_and_after(logs: Path, policies: list[Policy]) -> None:
+    before = audit(policies, 100)
+    assert not before["compliant"]
+    assert codes(before) == [
+        ("creator_denied", "queue"),
+        ("next_file_writer_denied", "queue (created by web)"),
+        ("next_file_writer_denied", "web (created by root)"),
+        ("next_file_writer_denied", "queue (created by root)"),
+        ("root_writes_untrusted", "root"),
+    ]
+    assert as_user("root", append(logs / "day-1.log"))
+    after = audit(policies, 100)
+    assert ("writer_denied", "web") in codes(after)
+    assert ("writer_denied", "queue") in codes(after)
+    assert not as_user("web", append(logs / "day-1.log"))
+
+
+def test_what_is_predicted_is_what_happens(
+    site: Path, logs: Path, policies: list[Policy]
+) -> None:
+    options = RepairOptions("run-1", str(site / "journal"), 0)
+    for repaired in (False, True):
+        if repaired:
+            repair(policies, options)
+        directory = only(audit(policies, 100))
+        assert directory["compliant"] is repaired
+        for file in directory["next_file"]:
+            creator = file["creator"]
+            log = logs / f"{creator}-{repaired}.log"
+            assert as_user(creator, append(log)) is file["allowed"]
+            for name, allowed in may_append(file["access"]).items():
+                assert as_user(name, append(log)) is allowed
+                assert allowed or not repaired
+        for file in only(audit(policies, 100))["files"]:
+            for name, allowed in may_append(file["access"]).items():
+                assert as_user(name, append(logs / file["path"])) is allowed
+
+
+def test_totals_and_listed_files(logs: Path, policies: list[Policy]) -> None:
+    for number in range(5):
+        log = logs / f"{number}.log"
+        log.touch()
+        os.chown(log, WEB, WEB)
+        os.utime(log, (number, number))
+    (logs / "archive").mkdir()
+    (logs / "link").symlink_to("0.log")
+    os.mkfifo(logs / "fifo")
+    directory = only(audit(policies, 2))
+    assert directory["totals"] == {
+        "files": 5,
+        "directories": 2,
+        "others": 2,
+        "to_change": 7,
+        "vanished": 0,
+    }
+    assert [file["path"] for file in directory["files"]] == ["4.log", "3.log"]
+    assert directory["changes_needed"]
+
+
+def test_directory_of_nobody_but_root_is_compliant(site: Path) -> None:
+    (site / "logs").mkdir()
+    policies = parse_policies([{"path": str(site / "logs"), "writers": ["root"]}], [])
+    directory = only(audit(policies, 100))
+    assert directory["compliant"]
+    assert directory["findings"] == []
+
+
+def test_file_system(site: Path, mounted: Callable[..., Path]) -> None:
+    tmpfs = mounted(site / "tmpfs", "-t", "tmpfs", "-o", "mode=0755", "none")
+    (tmpfs / "logs").mkdir()
+    subprocess.run(["mount", "-o", "remount,ro", tmpfs], check=True)
+    policies = parse_policies([{"path": f"{tmpfs}/logs", "writers": ["root"]}], [])
+    directory = only(audit(policies, 100))
+    assert directory["filesystem"] == {
+        "type": "tmpfs",
+        "acl_supported": True,
+        "read_only": True,
+    }
+    assert [(each["code"], each["remedy"]) for each in directory["findings"]] == [
+        ("creator_denied", "remount the file system read-write")
+    ]
