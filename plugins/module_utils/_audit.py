@@ -34,17 +34,23 @@ from ._survey import (
     read_kernel_settings,
     require_root,
 )
+from ._writers._source import NOBODY, Found
 
 
-def audit(policies: Sequence[Policy], max_listed: int) -> dict[str, Any]:
+def audit(
+    policies: Sequence[Policy], max_listed: int, running: Found = NOBODY
+) -> dict[str, Any]:
     """Return what ``log_directory_info`` returns for the policies' directories.
 
-    ``max_listed`` bounds the files listed in full; totals count all. Raises
+    ``max_listed`` bounds the files listed in full; totals count all.
+    ``running`` are the processes that write below the directories. Raises
     HostError where a directory cannot be opened safely.
     """
     require_root()
     settings = read_kernel_settings()
-    directories = [_audit_directory(each, max_listed, settings) for each in policies]
+    directories = [
+        _audit_directory(each, max_listed, settings, running) for each in policies
+    ]
     return {
         "directories": directories,
         "compliant": all(each["compliant"] for each in directories),
@@ -53,7 +59,7 @@ def audit(policies: Sequence[Policy], max_listed: int) -> dict[str, Any]:
 
 
 def _audit_directory(
-    policy: Policy, max_listed: int, settings: KernelSettings
+    policy: Policy, max_listed: int, settings: KernelSettings, running: Found
 ) -> dict[str, Any]:
     try:
         tree = Tree(policy.path)
@@ -69,8 +75,8 @@ def _audit_directory(
             "changes_needed": False,
         }
     with closing(tree):
-        report = _DirectoryAudit(Survey(policy, tree, settings), max_listed)
-        return report.result()
+        survey = Survey(policy, tree, settings, running)
+        return _DirectoryAudit(survey, max_listed).result()
 
 
 class _DirectoryAudit:

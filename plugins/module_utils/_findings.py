@@ -77,6 +77,21 @@ KINDS = {
         "The policy cannot be reached without taking rights away",
         "remove the negative permissions (group or owner below other) by hand",
     ),
+    "undeclared_writer": Kind(
+        WARNING,
+        "A process writes here that no policy names",
+        "add its user to the writers, or have it log elsewhere",
+    ),
+    "groups_stale": Kind(
+        WARNING,
+        "A process runs without groups that its user has",
+        "restart it",
+    ),
+    "deleted_file_held": Kind(
+        INFO,
+        "A process writes a log that was deleted",
+        "have it open its log again: reload or restart it",
+    ),
     "foreign_owner": Kind(
         WARNING,
         "A file belongs to nobody whom the policy names",

@@ -9,7 +9,7 @@ import os
 import pwd
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from ._errors import OptionError
@@ -37,7 +37,8 @@ class Identity:
 
     ``id`` is unique within a policy and the same on every run. ``umask`` and
     ``request_mode`` are what files are created with. ``source`` says where
-    the numbers come from: ``name_service``, ``declared`` or ``number``.
+    the numbers come from: ``name_service``, ``declared``, ``number`` or
+    ``running``. ``pids`` are the processes that run so.
     """
 
     id: str
@@ -50,6 +51,7 @@ class Identity:
     capabilities: frozenset[str] = frozenset()
     source: str = "declared"
     is_group: bool = False
+    pids: tuple[int, ...] = field(default=(), compare=False)
 
     def in_group(self, gid: int) -> bool:
         """Tell whether the kernel's in_group_p() would say yes."""

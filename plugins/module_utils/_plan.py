@@ -136,7 +136,7 @@ def reowned(inode: Inode, owner: Identity | None) -> Inode:
 def _planned_default(policy: Policy, directory: Inode, gid: int) -> Acl:
     """Return the default ACL: what any creator gives today, and the grants."""
     present = directory.default_acl
-    today = [created_directory(writer, directory) for writer in policy.writers]
+    today = [created_directory(writer, directory) for writer in policy.creators]
     acl = Acl(
         user_obj=READ | WRITE | EXECUTE,
         group_obj=_least(_group_today(inode, gid) for inode in today),

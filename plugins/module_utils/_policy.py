@@ -72,7 +72,8 @@ class Policy:
     """The wanted state of one log directory, with every name resolved.
 
     ``others`` are declared identities that are granted nothing: their access
-    is reported, and must not change. ``owner`` and ``group`` are None where
+    is reported, and must not change; so are ``running`` ones, which differ
+    from all that are declared. ``owner`` and ``group`` are None where
     the present ones are kept.
     """
 
@@ -80,6 +81,7 @@ class Policy:
     writers: tuple[Identity, ...]
     readers: tuple[Identity, ...] = ()
     others: tuple[Identity, ...] = ()
+    running: tuple[Identity, ...] = ()
     owner: Identity | None = None
     group: int | None = None
     keep_other: bool = True
@@ -90,13 +92,19 @@ class Policy:
     @property
     def identities(self) -> tuple[Identity, ...]:
         """Everybody whom the policy names, each once."""
-        everybody = self.writers + self.readers + self.others
+        everybody = self.writers + self.readers + self.others + self.running
         return tuple({identity.id: identity for identity in everybody}.values())
+
+    @property
+    def creators(self) -> tuple[Identity, ...]:
+        """Everybody who is known to create files in the directory."""
+        return self.writers + self.running
 
     @property
     def users(self) -> frozenset[int]:
         """The uids, root's left out, that the policy names in any role."""
-        uids = {identity.uid for identity in self.identities if not identity.is_group}
+        declared = self.writers + self.readers + self.others
+        uids = {identity.uid for identity in declared if not identity.is_group}
         if self.owner is not None:
             uids.add(self.owner.uid)
         return frozenset(uids - {0})

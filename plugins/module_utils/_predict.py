@@ -95,8 +95,8 @@ def access_to(policy: Policy, place: Place, inode: Inode) -> tuple[Access, ...]:
 
 
 def next_files(policy: Policy, place: Place) -> list[NextFile]:
-    """Predict the next file of every writer."""
-    return [_next_file(policy, place, creator) for creator in policy.writers]
+    """Predict the next file of everybody who creates files there."""
+    return [_next_file(policy, place, creator) for creator in policy.creators]
 
 
 def _next_file(policy: Policy, place: Place, creator: Identity) -> NextFile:

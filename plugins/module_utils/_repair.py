@@ -25,6 +25,8 @@ from ._predict import (
 )
 from ._result import Diff
 from ._survey import Step, Survey, read_kernel_settings, require_root
+from ._writers._processes import running_writers
+from ._writers._source import NOBODY, Found
 
 _ATTEMPTS = 3
 
@@ -87,10 +89,12 @@ def _refuse(policies: Sequence[Policy], options: RepairOptions) -> None:
     except HostError as error:
         raise HostError(f"journal_dir: {error}") from error
     with ExitStack() as opened:
-        _surveys(policies, opened)
+        _surveys(policies, opened, NOBODY)
 
 
-def _surveys(policies: Sequence[Policy], opened: ExitStack) -> dict[str, Survey]:
+def _surveys(
+    policies: Sequence[Policy], opened: ExitStack, running: Found
+) -> dict[str, Survey]:
     """Open what is there, by path. Raises what forbids a repair of any."""
     settings = read_kernel_settings()
     surveys: dict[str, Survey] = {}
@@ -98,7 +102,7 @@ def _surveys(policies: Sequence[Policy], opened: ExitStack) -> dict[str, Survey]
         tree = _open(policy)
         if tree is not None:
             opened.callback(tree.close)
-            surveys[policy.path] = Survey(policy, tree, settings)
+            surveys[policy.path] = Survey(policy, tree, settings, running)
     for survey in surveys.values():
         _refuse_blocked(survey)
     return surveys
@@ -107,8 +111,9 @@ def _surveys(policies: Sequence[Policy], opened: ExitStack) -> dict[str, Survey]
 def _run(
     policies: Sequence[Policy], options: RepairOptions, journal: Journal | None
 ) -> dict[str, Any]:
+    running = running_writers(policy.path for policy in policies)
     with ExitStack() as opened:
-        surveys = _surveys(policies, opened)
+        surveys = _surveys(policies, opened, running)
         done = [
             _DirectoryRepair(surveys[policy.path], journal).run()
             if policy.path in surveys

@@ -47,6 +47,7 @@ def identity_fields(identity: Identity) -> dict[str, Any]:
         "request_mode": octal(identity.request_mode),
         "capabilities": sorted(identity.capabilities),
         "source": identity.source,
+        "pids": list(identity.pids),
     }
 
 

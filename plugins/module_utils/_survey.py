@@ -43,7 +43,9 @@ from ._plan import (
 )
 from ._policy import Policy
 from ._predict import finding_of, place_findings
+from ._running import running_findings, with_running
 from ._writers._processes import root_writes_below
+from ._writers._source import NOBODY, Found
 
 _DISTINCT_INODES = 4096
 _BLOCKING = frozenset(
@@ -128,9 +130,16 @@ class Survey:
     ``places`` is the directory as observed and as planned.
     """
 
-    def __init__(self, policy: Policy, tree: Tree, settings: KernelSettings) -> None:
+    def __init__(
+        self,
+        policy: Policy,
+        tree: Tree,
+        settings: KernelSettings,
+        running: Found = NOBODY,
+    ) -> None:
         """Observe the directory itself and its ancestors."""
-        self.policy = policy
+        self.policy = policy = with_running(policy, running)
+        self._running = running
         self.tree = tree
         self.observed = tree.observe()
         self.place = Place(
@@ -146,6 +155,7 @@ class Survey:
     def findings(self) -> Iterator[Finding]:
         """Yield what is wrong with the directory and the way to it."""
         yield from place_findings(self.policy, self.place)
+        yield from running_findings(self.policy, self._running)
         before, path = self.place.inode, self.policy.path
         if not self.tree.acl_supported:
             yield finding_of("acl_unsupported", path, before)

@@ -14,6 +14,14 @@ description:
     do with each file that is there, and with the next file of every writer before it exists.
   - Changes nothing. Symbolic links are not followed, and no file is opened.
 options:
+  processes:
+    description:
+      - Whether to look at running processes, too.
+      - A process that has a file below a log directory open for writing is an identity of its own
+        where it runs with other groups or another umask than any that is declared. Command lines
+        and environments are not read.
+    type: bool
+    default: true
   max_listed:
     description:
       - How many files to list in full, the newest first. RV(directories[].totals) counts all.
@@ -160,10 +168,16 @@ directories:
         source:
           description:
             - Where the numbers come from - V(name_service), V(declared) in O(identities), or
-              V(number), an id without an account.
+              V(number), an id without an account; or V(running), a process.
           returned: success
           type: str
           sample: name_service
+        pids:
+          description: The running processes that write there as this identity.
+          returned: success
+          type: list
+          elements: int
+          sample: [812]
     next_file:
       description: The next file of each writer, predicted.
       returned: when the directory exists
@@ -388,6 +402,9 @@ from ansible_collections.logward.permissions.plugins.module_utils._options impor
 from ansible_collections.logward.permissions.plugins.module_utils._policy import (
     parse_policies,
 )
+from ansible_collections.logward.permissions.plugins.module_utils._writers._processes import (
+    running_writers,
+)
 
 
 def main() -> None:
@@ -395,6 +412,7 @@ def main() -> None:
     module = AnsibleModule(
         argument_spec={
             **policy_options(),
+            "processes": {"type": "bool", "default": True},
             "max_listed": {"type": "int", "default": 100},
         },
         supports_check_mode=True,
@@ -403,7 +421,8 @@ def main() -> None:
         policies = parse_policies(
             module.params["directories"], module.params["identities"]
         )
-        result = audit(policies, module.params["max_listed"])
+        paths = [policy.path for policy in policies if module.params["processes"]]
+        result = audit(policies, module.params["max_listed"], running_writers(paths))
     except LogwardError as error:
         module.fail_json(msg=str(error))
     else:

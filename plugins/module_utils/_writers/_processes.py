@@ -9,8 +9,9 @@ into, while it is read is left out.
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from .._identity import FILE_CAPABILITIES, Identity, user_name
 from ._source import Found, Writer
@@ -39,7 +40,7 @@ class Process:
 def open_for_writing(below: Iterable[str]) -> Iterator[OpenFile]:
     """Yield the files below any of the directories that processes write."""
     prefixes = tuple(directory.rstrip("/") + "/" for directory in below)
-    for entry in os.listdir("/proc"):
+    for entry in os.listdir("/proc") if prefixes else ():
         if entry.isdecimal():
             yield from _open_in(int(entry), prefixes)
 
@@ -117,22 +118,37 @@ def root_writes_below(directory: str) -> list[int]:
 
 def running_writers(directories: Iterable[str]) -> Found:
     """Return a writer for each distinct identity that writes below them."""
-    logs: dict[Identity, set[str]] = {}
-    pids: dict[Identity, set[int]] = {}
+    files: dict[Identity, list[OpenFile]] = {}
     for file in open_for_writing(directories):
         process = read_process(file.pid)
         if process is not None:
-            logs.setdefault(process.identity, set()).add(file.path)
-            pids.setdefault(process.identity, set()).add(file.pid)
+            files.setdefault(process.identity, []).append(file)
+    ids = Counter(identity.id for identity in files)
     return Found(
         tuple(
-            Writer(
-                identity,
-                identity.id.rpartition(":")[0],
-                f"pid {min(pids[identity])}",
-                tuple(sorted(logs[identity])),
-                pids=tuple(sorted(pids[identity])),
+            _writer(
+                identity if ids[identity.id] == 1 else _told_apart(identity), opened
             )
-            for identity in logs
+            for identity, opened in files.items()
         )
+    )
+
+
+def _told_apart(identity: Identity) -> Identity:
+    """Give an id of its own to one of several that run the same program."""
+    groups = ".".join(str(gid) for gid in sorted(identity.groups | {identity.gid}))
+    label = f"{identity.id}:{identity.umask:04o}:{groups}"
+    return replace(identity, id=label)
+
+
+def _writer(identity: Identity, files: Iterable[OpenFile]) -> Writer:
+    files = list(files)
+    pids = sorted({file.pid for file in files})
+    return Writer(
+        identity,
+        f"process:{identity.name}",
+        f"pid {pids[0]}",
+        tuple(sorted({file.path for file in files if not file.deleted})),
+        pids=tuple(pids),
+        deleted=tuple(sorted({file.path for file in files if file.deleted})),
     )

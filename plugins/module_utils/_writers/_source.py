@@ -19,7 +19,8 @@ class Writer:
     writing. ``mentions`` are absolute paths in what it is configured to run:
     its working directory, its document root, arguments of its command; a log
     directory of the application that they lie in is its, too. ``origin`` is
-    ``FILE:LINE`` or ``pid PID``.
+    ``FILE:LINE`` or ``pid PID``. ``deleted`` are logs that a process still
+    holds open though they have no name any more.
     """
 
     identity: Identity
@@ -28,6 +29,7 @@ class Writer:
     logs: tuple[str, ...] = ()
     mentions: tuple[str, ...] = ()
     pids: tuple[int, ...] = ()
+    deleted: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -45,3 +47,6 @@ class Found:
 
     writers: tuple[Writer, ...] = ()
     problems: tuple[Problem, ...] = ()
+
+
+NOBODY = Found()

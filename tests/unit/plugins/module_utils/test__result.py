@@ -72,6 +72,7 @@ def test_identity_fields() -> None:
         "request_mode": "0640",
         "capabilities": ["cap_chown", "cap_fowner"],
         "source": "declared",
+        "pids": [],
     }
 
 

@@ -1,0 +1,132 @@
+# Copyright: Logward contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What runs, held against what is declared."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from ._findings import Finding
+from ._identity import Identity, group_name, user_name
+from ._names import display
+from ._policy import Policy
+from ._writers._source import Found, Writer
+
+
+def with_running(policy: Policy, found: Found) -> Policy:
+    """Return the policy with the processes that write below its directory.
+
+    One that runs just as declared lends its pids to the declared identity;
+    any other is an identity of its own, which creates files as it does.
+    """
+    writers = _writing_below(policy, found)
+    return replace(
+        policy,
+        writers=_with_pids(policy.writers, writers),
+        readers=_with_pids(policy.readers, writers),
+        others=_with_pids(policy.others, writers),
+        running=tuple(
+            replace(writer.identity, pids=writer.pids)
+            for writer in writers
+            if not any(_same(writer.identity, each) for each in policy.identities)
+        ),
+    )
+
+
+def _writing_below(policy: Policy, found: Found) -> list[Writer]:
+    prefix = f"{policy.path}/"
+    return [
+        writer
+        for writer in found.writers
+        if any(log.startswith(prefix) for log in writer.logs + writer.deleted)
+    ]
+
+
+def _with_pids(
+    declared: tuple[Identity, ...], writers: list[Writer]
+) -> tuple[Identity, ...]:
+    return tuple(
+        replace(
+            identity,
+            pids=tuple(
+                sorted(
+                    pid
+                    for writer in writers
+                    if _same(writer.identity, identity)
+                    for pid in writer.pids
+                )
+            ),
+        )
+        for identity in declared
+    )
+
+
+def _same(one: Identity, other: Identity) -> bool:
+    """Tell whether two identities open and create alike."""
+    return _credentials(one) == _credentials(other) and one.umask == other.umask
+
+
+def _credentials(identity: Identity) -> tuple[object, ...]:
+    groups = identity.groups | {identity.gid}
+    return identity.uid, identity.gid, groups, identity.capabilities, identity.is_group
+
+
+def running_findings(policy: Policy, found: Found) -> Iterator[Finding]:
+    """Yield what differs between the declared and the running identities."""
+    for writer in _writing_below(policy, found):
+        declared = [
+            each
+            for each in policy.writers + policy.readers + policy.others
+            if each.uid == writer.identity.uid and not each.is_group
+        ]
+        if not declared:
+            yield _undeclared(policy, writer)
+        missing = [each for each in declared if _lacked(writer.identity, each)]
+        if missing and len(missing) == len(declared):
+            yield _stale_groups(policy, writer, missing[0])
+        for path in writer.deleted:
+            yield _deleted(writer, path)
+
+
+def _lacked(running: Identity, declared: Identity) -> frozenset[int]:
+    """Return the groups that a process lacks of what its user has now."""
+    return declared.groups - running.groups - {running.gid}
+
+
+def _undeclared(policy: Policy, writer: Writer) -> Finding:
+    user = user_name(writer.identity.uid)
+    return Finding(
+        "undeclared_writer",
+        policy.path,
+        writer.identity.name,
+        f"{writer.origin} writes {display(writer.logs[0])}" if writer.logs else "",
+        f"{writer.identity.name} writes here, and no policy names {user}: what it "
+        "creates can lock the others out, and nothing keeps it from being locked out",
+        f"add {user} to the writers, or have it log elsewhere",
+    )
+
+
+def _stale_groups(policy: Policy, writer: Writer, declared: Identity) -> Finding:
+    groups = ", ".join(
+        group_name(gid) for gid in sorted(_lacked(writer.identity, declared))
+    )
+    return Finding(
+        "groups_stale",
+        policy.path,
+        writer.identity.name,
+        f"{writer.origin} lacks {groups}",
+        f"{writer.identity.name} was started before its user was in {groups}, and "
+        "runs without",
+    )
+
+
+def _deleted(writer: Writer, path: str) -> Finding:
+    return Finding(
+        "deleted_file_held",
+        path,
+        writer.identity.name,
+        writer.origin,
+        f"{writer.identity.name} still writes {display(path)}, which was deleted: "
+        "nobody will read it",
+    )
