@@ -1,0 +1,202 @@
+# Copyright: Logward contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The probe says what the kernel says, and finds a prediction that is wrong."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ansible_collections.logward.permissions.plugins.module_utils import (
+    _become,
+    _probe,
+)
+from ansible_collections.logward.permissions.plugins.module_utils._access import Verdict
+from ansible_collections.logward.permissions.plugins.module_utils._errors import (
+    HostError,
+)
+from ansible_collections.logward.permissions.plugins.module_utils._identity import (
+    resolve,
+)
+from ansible_collections.logward.permissions.plugins.module_utils._policy import (
+    Policy,
+    parse_policies,
+)
+
+DAEMON, NOBODY = resolve("daemon", "-", {}), resolve("nobody", "-", {})
+
+
+@pytest.fixture
+def logs(tmp_path: Path) -> Path:
+    """A log directory of daemon's, reachable for everybody."""
+    for parent in (tmp_path, *tmp_path.parents):
+        if parent.is_relative_to("/tmp/") and parent.stat().st_uid == os.geteuid():  # noqa: S108
+            parent.chmod(0o755)
+    directory = tmp_path / "logs"
+    directory.mkdir()
+    os.chown(directory, DAEMON.uid, DAEMON.gid)
+    log = directory / "today.log"
+    log.write_text("a line\n")
+    log.chmod(0o644)
+    os.chown(log, DAEMON.uid, DAEMON.gid)
+    return directory
+
+
+def policy_for(directory: Path, **keys: Any) -> Policy:
+    declaration = {
+        "path": str(directory),
+        "writers": ["daemon", "nobody", "root"],
+        **keys,
+    }
+    return parse_policies([declaration], [])[0]
+
+
+def allowed(result: dict[str, Any]) -> set[tuple[str, str, str | None, str]]:
+    return {
+        (probe["identity"], probe["operation"], probe["creator"], probe["path"])
+        for probe in result["probes"]
+        if probe["allowed"]
+    }
+
+
+def test_the_kernel_agrees_with_the_prediction(logs: Path) -> None:
+    result = _probe.probe([policy_for(logs)], 20)
+    assert result["disagreements"] == []
+    granted = allowed(result)
+    assert ("daemon", "append", None, "today.log") in granted
+    assert ("nobody", "read", None, "today.log") in granted
+    assert ("nobody", "append", None, "today.log") not in granted
+    assert ("daemon", "create", "daemon", "") in granted
+    assert ("nobody", "create", "nobody", "") not in granted
+    assert ("root", "append", "daemon", "") in granted
+    assert ("nobody", "append", "root", "") not in granted
+
+
+def test_a_wrong_prediction_is_found(
+    logs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_probe, "may_create", lambda *_: Verdict(True, "granted_other"))
+    (wrong,) = _probe.probe([policy_for(logs)], 20)["disagreements"]
+    assert (wrong["identity"], wrong["operation"]) == ("nobody", "create")
+    assert (wrong["predicted"], wrong["allowed"]) == (True, False)
+    assert wrong["error"] == "EACCES"
+
+
+def test_a_next_file_that_is_not_as_predicted_is_found(
+    logs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = _probe.created_file
+    monkeypatch.setattr(_probe, "created_file", lambda _who, where: real(NOBODY, where))
+    wrong = _probe.probe([policy_for(logs)], 20)["disagreements"]
+    assert [each["creator"] for each in wrong] == ["daemon", "root"]
+
+
+def test_nothing_is_left_and_nothing_is_written(logs: Path) -> None:
+    before = {path: path.stat() for path in (logs, *logs.iterdir())}
+    _probe.probe([policy_for(logs)], 20)
+    after = {path: path.stat() for path in (logs, *logs.iterdir())}
+    assert before.keys() == after.keys()
+    for path, status in before.items():
+        # The only thing an open does is move the time of access.
+        assert after[path].st_mtime_ns == status.st_mtime_ns
+        assert after[path].st_ctime_ns == status.st_ctime_ns
+
+
+def test_the_next_file_has_no_name(logs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[list[str]] = []
+    real = _probe.observe_fd
+
+    def look(fd: int, mounts: Any) -> Any:
+        seen.append(sorted(os.listdir(logs)))
+        return real(fd, mounts)
+
+    monkeypatch.setattr(_probe, "observe_fd", look)
+    _probe.probe([policy_for(logs)], 20)
+    assert seen
+    assert all(names == ["today.log"] for names in seen)
+
+
+def test_without_o_tmpfile_the_next_file_loses_its_name(
+    logs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # A stand-in: every file system that tests can mount here has O_TMPFILE.
+    real = os.open
+
+    def without_tmpfile(path: Any, flags: int, *rest: Any, **keys: Any) -> int:
+        if flags & os.O_TMPFILE == os.O_TMPFILE:
+            raise OSError(_probe.errno.EOPNOTSUPP, "no O_TMPFILE")
+        return real(path, flags, *rest, **keys)
+
+    monkeypatch.setattr(_probe.os, "open", without_tmpfile)
+    result = _probe.probe([policy_for(logs)], 20)
+    assert ("daemon", "create", "daemon", "") in allowed(result)
+    assert result["disagreements"] == []
+    assert os.listdir(logs) == ["today.log"]
+
+
+def test_a_fifo_does_not_block_the_probe(logs: Path) -> None:
+    os.mkfifo(logs / "fifo.log", 0o666)
+    start = time.monotonic()
+    result = _probe.probe([policy_for(logs)], 20)
+    assert time.monotonic() - start < _become._TIMEOUT_SECONDS
+    assert all(probe["path"] != "fifo.log" for probe in result["probes"])
+
+
+@pytest.mark.parametrize(
+    ("question", "message"),
+    [
+        (lambda: time.sleep(30), "did not end in time"),
+        (lambda: os._exit(3), "could not become daemon"),
+    ],
+)
+def test_a_child_that_hangs_or_dies_is_an_error(
+    question: Callable[[], Any], message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_become, "_TIMEOUT_SECONDS", 0.5)
+    with pytest.raises(HostError, match=message):
+        _become.ask_as(DAEMON, question)
+    with pytest.raises(ChildProcessError):
+        os.waitpid(-1, os.WNOHANG)
+
+
+def test_the_child_is_who_it_is_asked_as() -> None:
+    def who() -> tuple[Any, list[int]]:
+        umask = os.umask(0)
+        return [os.getresuid(), os.getresgid(), os.getgroups(), umask], []
+
+    answer, _none = _become.ask_as(DAEMON, who)
+    uids, gids, groups, umask = answer
+    assert set(uids) == {DAEMON.uid}
+    assert set(gids) == {DAEMON.gid}
+    assert set(groups) == DAEMON.groups
+    assert umask == DAEMON.umask
+
+
+def test_a_child_cannot_be_traced_by_its_user() -> None:
+    """It holds descriptors of root's; /proc/PID of a dumpable process is its own."""
+
+    def owner() -> tuple[Any, list[int]]:
+        return os.stat("/proc/self/fd").st_uid, []
+
+    assert _become.ask_as(DAEMON, owner)[0] == 0
+
+
+def test_a_missing_directory_that_may_be_missing(tmp_path: Path) -> None:
+    policy = policy_for(tmp_path / "missing", missing="skip")
+    assert _probe.probe([policy], 20) == {"probes": [], "disagreements": []}
+
+
+def test_without_root_it_says_so() -> None:
+    def message() -> tuple[Any, list[int]]:
+        try:
+            _probe.probe([], 1)
+        except HostError as error:
+            return str(error), []
+        return "it ran", []
+
+    assert "needs root, and runs as daemon" in _become.ask_as(DAEMON, message)[0]
