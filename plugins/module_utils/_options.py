@@ -4,7 +4,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
+
+from ._errors import OptionError
 
 
 def policy_options() -> dict[str, Any]:
@@ -48,3 +51,11 @@ def policy_options() -> dict[str, Any]:
             },
         },
     }
+
+
+def checked_count(params: Mapping[str, Any], option: str) -> int:
+    """Return a number of inodes. OptionError if it is below 0."""
+    count: int = params[option]
+    if count < 0:
+        raise OptionError(option, count, "is below 0", "Give 0 for none, or more")
+    return count

@@ -397,6 +397,7 @@ from ansible_collections.logward.permissions.plugins.module_utils._errors import
     LogwardError,
 )
 from ansible_collections.logward.permissions.plugins.module_utils._options import (
+    checked_count,
     policy_options,
 )
 from ansible_collections.logward.permissions.plugins.module_utils._policy import (
@@ -422,7 +423,8 @@ def main() -> None:
             module.params["directories"], module.params["identities"]
         )
         paths = [policy.path for policy in policies if module.params["processes"]]
-        result = audit(policies, module.params["max_listed"], running_writers(paths))
+        max_listed = checked_count(module.params, "max_listed")
+        result = audit(policies, max_listed, running_writers(paths))
     except LogwardError as error:
         module.fail_json(msg=str(error))
     else:

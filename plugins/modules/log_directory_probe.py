@@ -143,6 +143,7 @@ from ansible_collections.logward.permissions.plugins.module_utils._errors import
     LogwardError,
 )
 from ansible_collections.logward.permissions.plugins.module_utils._options import (
+    checked_count,
     policy_options,
 )
 from ansible_collections.logward.permissions.plugins.module_utils._policy import (
@@ -164,9 +165,10 @@ def main() -> None:
         policies = parse_policies(
             module.params["directories"], module.params["identities"]
         )
+        max_probed = checked_count(module.params, "max_probed")
         if module.check_mode:
             module.exit_json(changed=False, skipped=True)
-        result = probe(policies, module.params["max_probed"])
+        result = probe(policies, max_probed)
     except LogwardError as error:
         module.fail_json(msg=str(error))
     else:
