@@ -389,6 +389,14 @@ DIRECTORIES: dict[str, tuple[Policy, str, str]] = {
             " | u::rwx u:1:rwx u:2:rwx g::r-x m::rwx o::r-x"
         ),
     ),
+    "owner: the old one, who is nobody's, keeps what it had": (
+        policy(WEB, owner=WEB),
+        "9:1 750",
+        (
+            "1:1 setgid u::rwx u:9:rwx g::r-x m::rwx o::---"
+            " | u::rwx u:1:rwx g::r-x m::rwx o::r-x"
+        ),
+    ),
     "owner: the new one gains nothing by it": (
         policy(WEB, owner=MEMBER),
         "1:3 750",

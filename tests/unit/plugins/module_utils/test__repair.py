@@ -450,10 +450,6 @@ def before_changing(
     return install
 
 
-def _secret(site: Path) -> Path:
-    return log_file(site / "secret", 0, 0o600)
-
-
 def _exchange_for_link(log: Path, secret: Path) -> None:
     log.rename(log.with_name("moved"))
     log.symlink_to(secret)
@@ -474,15 +470,19 @@ def _exchange_for_fifo(log: Path, _secret: Path) -> None:
     _fifo(log, log)
 
 
+#: What a file is exchanged for, and whose the secret is: one of a declared
+#: identity would be repaired, were it in the tree.
 EXCHANGES = [
-    _exchange_for_link,
-    _exchange_for_hard_link,
-    _exchange_for_the_secret,
-    _exchange_for_fifo,
+    (_exchange_for_link, 0),
+    (_exchange_for_link, QUEUE),
+    (_exchange_for_hard_link, 0),
+    (_exchange_for_hard_link, QUEUE),
+    (_exchange_for_the_secret, 0),
+    (_exchange_for_fifo, 0),
 ]
 
 
-@pytest.mark.parametrize("exchange", EXCHANGES)
+@pytest.mark.parametrize(("exchange", "owner"), EXCHANGES)
 @pytest.mark.parametrize("when", ["before_pinning", "before_changing"])
 def test_exchange_of_a_file_gains_nothing(
     run: Repair,
@@ -490,9 +490,10 @@ def test_exchange_of_a_file_gains_nothing(
     logs: Path,
     request: pytest.FixtureRequest,
     exchange: Callable[[Path, Path], None],
+    owner: int,
     when: str,
 ) -> None:
-    log, secret = logs / "app.log", _secret(site)
+    log, secret = logs / "app.log", log_file(site / "secret", owner, 0o600)
     ino, before = secret.lstat().st_ino, state(secret)
     name = log.name if when == "before_pinning" else str(log)
     request.getfixturevalue(when)(name, lambda: exchange(log, secret))
