@@ -22,6 +22,7 @@ Listing = Callable[..., dict[str, tuple[Any, ...]]]
 Untouched = Callable[[], AbstractContextManager[None]]
 
 MODULES = ("log_directory", "log_directory_info")
+ALL_MODULES = (*MODULES, "log_directory_probe")
 REPAIR_ONLY = ("run_id", "journal_dir", "lock_timeout")
 LOCK_DIRECTORY = Path("/run/logward")
 
@@ -272,7 +273,7 @@ def test_good_input_changes_the_tree_and_makes_journal_and_lock(
     assert (LOCK_DIRECTORY / "lock").is_file()
 
 
-@pytest.mark.parametrize("module", MODULES)
+@pytest.mark.parametrize("module", ALL_MODULES)
 @pytest.mark.parametrize(("change", "parts"), BAD_POLICY.values(), ids=BAD_POLICY)
 def test_bad_policy(
     run_module: RunModule,
@@ -432,6 +433,23 @@ def test_bad_option(
     _refused(result, tuple(part.replace("{site}", str(site)) for part in parts), site)
 
 
+@pytest.mark.parametrize(
+    ("module", "name"),
+    [("log_directory_info", "max_listed"), ("log_directory_probe", "max_probed")],
+)
+def test_negative_count(
+    run_module: RunModule,
+    params: Params,
+    logs: Path,
+    untouched: Untouched,
+    module: str,
+    name: str,
+) -> None:
+    with untouched():
+        result = run_module(module, {**_only_for(module, params), name: -1})
+    _refused(result, (f"{name}: -1 is below 0", "Give 0 for none, or more"), logs)
+
+
 @pytest.mark.parametrize("module", MODULES)
 def test_missing_directory_may_be_skipped(
     run_module: RunModule, params: Params, logs: Path, module: str, listing: Listing
@@ -589,7 +607,7 @@ def _as_nobody(run_module: RunModule, module: str, params: Params) -> dict[str, 
     return result
 
 
-@pytest.mark.parametrize("module", MODULES)
+@pytest.mark.parametrize("module", ALL_MODULES)
 def test_not_root(
     run_module: RunModule,
     params: Params,

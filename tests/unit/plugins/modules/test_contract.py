@@ -10,7 +10,9 @@ import os
 import re
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Callable
@@ -118,8 +120,25 @@ def test_violations(spec: Params, value: Any, problem: str | None) -> None:
     assert "; ".join(found).startswith(problem) if problem else found == []
 
 
+@contextmanager
+def writing(log: Path, umask: int) -> Iterator[int]:
+    """Have a process of queue's hold a log open for writing; yield its pid."""
+    queue = ["--reuid", "64002", "--regid", "64002", "--clear-groups"]
+    with log.open("a") as file:
+        process = subprocess.Popen(
+            ["setpriv", *queue, "sleep", "600"], stdout=file, umask=umask
+        )
+    with process:
+        # setpriv has done its part when it is another program.
+        while Path(f"/proc/{process.pid}/comm").read_text() != "sleep\n":
+            assert process.poll() is None
+            time.sleep(0.01)
+        yield process.pid
+        process.kill()
+
+
 @pytest.fixture
-def rich(params: Params, logs: Path, site: Path) -> Params:
+def rich(params: Params, logs: Path, site: Path) -> Iterator[Params]:
     """The parameters of a module call that has something of everything to say."""
     (logs / "link").symlink_to("app.log")
     os.mkfifo(logs / "fifo")
@@ -144,7 +163,9 @@ def rich(params: Params, logs: Path, site: Path) -> Params:
         # Cannot create a file whose group may do anything.
         {"name": "worker", "user": "64006", "umask": "0077", "request_mode": "0600"},
     ]
-    return params
+    # One that runs as declared, and one that does not.
+    with writing(logs / "app.log", 0o022), writing(logs / "work.log", 0o077):
+        yield params
 
 
 @pytest.fixture
@@ -211,9 +232,36 @@ def test_return_values_of_log_directory_info(
         base64.b64encode(WEIRD).decode()
     )
     assert files["archive/old.log"]["access"]
+    pids = {each["id"]: each["pids"] for each in existing[0]["identities"]}
+    assert len(pids["queue"]) == 1
+    assert [each for each in pids if pids[each]] == [
+        "queue",
+        "process:sleep:64002:0077:64002",
+    ]
     assert result["findings_total"] == sum(
         len(each["findings"]) for each in result["directories"]
     )
+
+
+def test_return_values_of_log_directory_probe(
+    run_module: RunModule, rich: Params
+) -> None:
+    specs = documented("log_directory_probe")
+    skipped = run_module("log_directory_probe", _info(rich), check=True)
+    assert {key: skipped[key] for key in skipped.keys() - COMMON} == {"skipped": True}
+    result = run_module("log_directory_probe", _info(rich))
+    values = {key: result[key] for key in result.keys() - COMMON}
+    required = ALWAYS | {"when not in check mode"}
+    assert list(violations(specs, values, required)) == []
+    weird = {
+        "path": "line\\nbreak \\xff.log",
+        "path_b64": base64.b64encode(WEIRD).decode(),
+    }
+    assert any(weird.items() <= each.items() for each in result["probes"])
+    assert {each["allowed"] for each in result["probes"]} == {True, False}
+    created = [each for each in result["probes"] if "access_acl" in each]
+    assert {each["operation"] for each in created} == {"create"}
+    assert result["disagreements"] == []
 
 
 def test_max_listed_bounds_what_is_listed_and_nothing_else(
@@ -399,10 +447,13 @@ def test_diff_of_many_inodes_is_cut(
 # As Ansible runs them
 
 
-@pytest.mark.parametrize("module", ["log_directory", "log_directory_info"])
+@pytest.mark.parametrize(
+    "module", ["log_directory", "log_directory_info", "log_directory_probe"]
+)
 def test_module_ships_with_all_that_it_imports(
     run_module: RunModule, params: Params, site: Path, module: str
 ) -> None:
+    check = module == "log_directory"
     collections = next(
         path
         for path in Path(__file__).parents
@@ -412,7 +463,8 @@ def test_module_ships_with_all_that_it_imports(
     done = subprocess.run(
         [
             *(sys.executable, "-m", "ansible", "adhoc", "localhost"),
-            *("--inventory", "localhost,", "--connection", "local", "--check"),
+            *("--inventory", "localhost,", "--connection", "local"),
+            *(["--check"] if check else []),
             *("--extra-vars", f"ansible_python_interpreter={sys.executable}"),
             *("--module-name", f"logward.permissions.{module}"),
             *("--args", json.dumps(wanted)),
@@ -436,7 +488,7 @@ def test_module_ships_with_all_that_it_imports(
     )
     assert answer, done.stdout
     result = json.loads(answer[2])
-    expected = run_module(module, wanted, check=True)
+    expected = run_module(module, wanted, check=check)
     # What Ansible takes out before it prints a result.
     expected.pop("invocation")
     expected.pop("diff", None)
