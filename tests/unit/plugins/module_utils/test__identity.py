@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import grp
+import json
 import os
 import pwd
 import subprocess
@@ -124,11 +125,18 @@ def test_declared_identity_wins_over_a_user_and_takes_the_rest_from_it() -> None
     assert resolve(name, "writers", declared).uid == 0
 
 
-def test_declared_group_of_a_user_is_among_its_groups() -> None:
+def test_declared_group_takes_the_place_of_the_users_own() -> None:
     declared = {"x": {"name": "x", "user": MEMBER.pw_name, "group": "64003"}}
     identity = resolve("x", "writers", declared)
     assert identity.gid == 64003
-    assert identity.in_group(64003)
+    # What a service manager does that starts somebody in another group.
+    start = (
+        f"import os; os.initgroups({MEMBER.pw_name!r}, 64003); print(os.getgroups())"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", start], check=True, capture_output=True, text=True
+    )
+    assert sorted(identity.groups) == sorted(json.loads(done.stdout))
 
 
 def test_in_group() -> None:

@@ -929,13 +929,24 @@ def test_levels_of_directories(
     assert only(run(exclude=["d"]))["changed_inodes"] == 1
 
 
-def test_no_descriptor_is_left_open(run: Repair, logs: Path) -> None:
+def test_no_descriptor_is_left_open(
+    run: Repair, logs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (logs / "archive").mkdir()
     os.chown(logs / "archive", WEB, WEB)
     for number in range(BATCH + 10):
         log_file(logs / "archive" / f"{number}.log")
     (logs / "link").symlink_to("app.log")
+    _capable(logs / "capable", logs)
     descriptors = os.listdir("/proc/self/fd")
-    run()
     run(preview)
+    with monkeypatch.context() as patch:
+        patch.setattr(_repair, "change", _fail)
+        with pytest.raises(HostError):
+            run()
+    run()
     assert os.listdir("/proc/self/fd") == descriptors
+
+
+def _fail(*_arguments: Any) -> None:
+    raise OSError(5, "Input/output error")
