@@ -72,7 +72,9 @@ options:
           - What is below an excluded directory is excluded too.
         type: list
         elements: str
-        default: []
+        default:
+          - '*.gitignore'
+          - '*.gitkeep'
       missing:
         description:
           - What to do where the directory does not exist.

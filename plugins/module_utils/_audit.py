@@ -15,9 +15,7 @@ from ._names import display, path_fields
 from ._policy import Policy
 from ._predict import (
     AccessTable,
-    finding_of,
     missing_directory,
-    next_file_losses,
     next_files,
 )
 from ._result import (
@@ -98,6 +96,8 @@ class _DirectoryAudit:
         for step in self._survey.steps():
             self._judge(step)
             step.close()
+        for finding in self._survey.missed():
+            self._findings.add(finding)
         return {
             **path_fields(policy.path),
             "filesystem": {
@@ -117,21 +117,14 @@ class _DirectoryAudit:
         }
 
     def _judge_directory(self) -> None:
-        survey = self._survey
-        after = next_files(survey.policy, survey.places.after)
-        for finding in (
-            *survey.findings(),
-            *next_file_losses(survey.policy, self._next_files, after),
-        ):
+        for finding in self._survey.findings():
             self._findings.add(finding)
 
     def _judge(self, step: Step) -> None:
         table = self._table
         self._totals[_PLURALS.get(step.before.kind, "others")] += 1
         self._totals["to_change"] += step.changes
-        if step.refused:
-            self._findings.add(finding_of(step.refused, step.path, step.before))
-        for finding in table.findings(step.path, step.place.before, step.before):
+        for finding in step.findings(table, step.place.before, step.before):
             self._findings.add(finding)
         if step.before.kind == REGULAR and len(self._files) < self._max_listed:
             rows = table.rows(step.place.before, step.before)

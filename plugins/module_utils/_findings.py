@@ -121,10 +121,25 @@ KINDS = {
         "Another file system is mounted here and is left alone",
         "declare it as a directory of its own",
     ),
-    "group_member_loses": Kind(
+    "next_file_narrowed": Kind(
         WARNING,
-        "The next file will belong to another group",
-        "name the identity among the readers or writers",
+        "Somebody can use the next file today, and will not after the repair",
+        "name who needs it among the readers or writers",
+    ),
+    "unreadable": Kind(
+        WARNING,
+        "The kernel does not tell of something here, so it is left alone",
+        "exclude it, or see what is mounted there and why it fails",
+    ),
+    "too_deep": Kind(
+        WARNING,
+        "Directories are nested too deep here, and are left alone",
+        "remove or exclude them",
+    ),
+    "read_only": Kind(
+        ERROR,
+        "The file system is mounted read-only",
+        "remount it read-write",
     ),
     "missing_directory": Kind(
         INFO, "The directory does not exist and is skipped", "create it"

@@ -10,12 +10,14 @@ import pwd
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 from ._errors import OptionError
 
 #: A uid and gid that no account has: the last one before (uid_t)-1.
 STRANGER_ID = 0xFFFFFFFE
+_FIRST_STRANGER, _STRANGERS = 0xF0000000, 0x0FFFFFF0
 DEFAULT_UMASK = 0o022
 DEFAULT_REQUEST_MODE = 0o666
 
@@ -73,11 +75,12 @@ def resolve(
         return _from_declaration(declared[name])
     if name.startswith("@"):
         gid = resolve_gid(name[1:], option)
+        nobody = _stranger(gid)
         return Identity(
             name,
             name,
-            STRANGER_ID,
-            STRANGER_ID,
+            nobody,
+            nobody,
             frozenset({gid}),
             source="name_service",
             is_group=True,
@@ -86,7 +89,16 @@ def resolve(
     if account is not None:
         groups = frozenset(os.getgrouplist(account.pw_name, account.pw_gid))
         return _user(name, account.pw_uid, account.pw_gid, groups, "name_service")
-    return _user(name, resolve_uid(name, option), STRANGER_ID, frozenset(), "number")
+    uid = resolve_uid(name, option)
+    return _user(name, uid, _stranger(uid), frozenset(), "number")
+
+
+def _stranger(number: int) -> int:
+    """Return an id that no account has, another one for each number.
+
+    Two who share an id would own, or share the group of, each other's files.
+    """
+    return _FIRST_STRANGER + number % _STRANGERS
 
 
 def _user(
@@ -106,7 +118,7 @@ def _from_declaration(declaration: Mapping[str, Any]) -> Identity:
     if declaration.get("group") is not None:
         gid = resolve_gid(declaration["group"], f"{option}.group")
     else:
-        gid = account.pw_gid if account else STRANGER_ID
+        gid = account.pw_gid if account else _stranger(uid)
     if declaration.get("groups") is not None:
         wanted = declaration["groups"]
         groups = frozenset(resolve_gid(group, f"{option}.groups") for group in wanted)
@@ -177,6 +189,7 @@ def _number(text: str, option: str, what: str) -> int:
     )
 
 
+@lru_cache(maxsize=1024)
 def user_name(uid: int) -> str:
     """Return a user's name, or the number where it has none."""
     try:
@@ -185,6 +198,7 @@ def user_name(uid: int) -> str:
         return str(uid)
 
 
+@lru_cache(maxsize=1024)
 def group_name(gid: int) -> str:
     """Return a group's name, or the number where it has none."""
     try:

@@ -6,16 +6,22 @@ from __future__ import annotations
 
 import fcntl
 import os
+import stat
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from ._errors import HostError
-from ._fs import open_private_directory
+from ._fs import check_private_directory, open_private_directory
 
 LOCK_DIRECTORY = "/run/logward"
 _NAME = "lock"
 _PAUSE_SECONDS = 0.2
+
+
+def check_lock_directory() -> None:
+    """Raise what taking the lock would; make nothing."""
+    check_private_directory(LOCK_DIRECTORY)
 
 
 @contextmanager
@@ -29,7 +35,7 @@ def host_lock(
     parent = open_private_directory(directory)
     try:
         flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
-        fd = os.open(_NAME, flags, 0o600, dir_fd=parent)
+        fd = os.open(_NAME, flags | os.O_NONBLOCK, 0o600, dir_fd=parent)
     except OSError as error:
         raise HostError(
             f"{directory}/{_NAME} cannot be opened: {error.strerror}"
@@ -37,6 +43,8 @@ def host_lock(
     finally:
         os.close(parent)
     try:
+        if not stat.S_ISREG(os.fstat(fd).st_mode):
+            raise HostError(f"{directory}/{_NAME} is not a regular file. Remove it")
         _wait(fd, timeout)
         _write_holder(fd, f"pid {os.getpid()}, run {run_id}")
         yield

@@ -29,7 +29,11 @@ def policy_options() -> dict[str, Any]:
                     "choices": ["keep", "none"],
                 },
                 "recurse": {"type": "bool", "default": True},
-                "exclude": {"type": "list", "elements": "str", "default": []},
+                "exclude": {
+                    "type": "list",
+                    "elements": "str",
+                    "default": ["*.gitignore", "*.gitkeep"],
+                },
                 "missing": {
                     "type": "str",
                     "default": "fail",

@@ -9,7 +9,7 @@ the policy names; a plan that cannot keep that promise is not made.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import reduce
 
 from ._access import (
@@ -20,6 +20,7 @@ from ._access import (
     Inode,
     acl_verdict,
     created_directory,
+    created_file,
     permission,
 )
 from ._acl import EXECUTE, READ, WRITE, Acl, in_force, with_mask_of_entries
@@ -36,18 +37,26 @@ def held(identity: Identity, inode: Inode) -> int:
 
 def planned_file(policy: Policy, inode: Inode) -> Inode:
     """Return a log file as the policy wants it."""
-    moved = regrouped(inode, policy.group)
-    return granted(_without_other(policy, moved), inode, policy.file_grants)
+    moved = _without_other(policy, regrouped(inode, policy.group))
+    return granted(policy, moved, inode, policy.file_grants)
 
 
-def planned_directory(policy: Policy, inode: Inode) -> Inode:
-    """Return a directory as the policy wants it, its default ACL included."""
+def planned_directory(
+    policy: Policy, inode: Inode, newest: Sequence[Inode] = ()
+) -> Inode:
+    """Return a directory as the policy wants it, its default ACL included.
+
+    ``newest`` are files of the directory, the newest first: what the latest of
+    each creator denies to its group or to *other*, the next will not grant.
+    """
     moved = regrouped(reowned(inode, policy.owner), policy.group)
-    wanted = granted(_without_other(policy, moved), inode, policy.directory_grants)
+    wanted = granted(
+        policy, _without_other(policy, moved), inode, policy.directory_grants
+    )
     return replace(
         wanted,
         special=wanted.special | SETGID,
-        default_acl=_planned_default(policy, inode, moved.gid),
+        default_acl=_planned_default(policy, inode, moved.gid, newest),
     )
 
 
@@ -59,20 +68,30 @@ def _without_other(policy: Policy, inode: Inode) -> Inode:
     return replace(inode, acl=replace(in_force(inode.acl), other=0))
 
 
-def granted(inode: Inode, before: Inode, grants: Iterable[Grant]) -> Inode:
+def granted(
+    policy: Policy, inode: Inode, before: Inode, grants: Sequence[Grant]
+) -> Inode:
     """Return ``inode`` with the fewest entries added that the grants need.
 
-    What an identity held ``before`` stays in the entry that is added for it,
-    because a named entry ends the kernel's search.
+    What anybody of the same uid or group held ``before``, or is granted, goes
+    into the entry that is added, because a named entry ends the kernel's search.
     """
-    lacking = [grant for grant in grants if not _has(grant, inode)]
+    lacking = [grant.identity for grant in grants if not _has(grant, inode)]
     if not lacking:
         return inode
     acl = in_force(inode.acl)
-    for grant in lacking:
-        perm = grant.perm | held(grant.identity, before)
-        acl = _with_entry(acl, inode, grant.identity, perm)
+    for identity in lacking:
+        alike = [each for each in policy.identities if _share_entry(each, identity)]
+        perms = [held(each, before) for each in alike]
+        perms += [grant.perm for grant in grants if grant.identity in alike]
+        acl = _with_entry(acl, inode, identity, _all_of(perms))
     return replace(inode, acl=with_mask_of_entries(acl))
+
+
+def _share_entry(one: Identity, other: Identity) -> bool:
+    if one.is_group or other.is_group:
+        return one == other
+    return one.uid == other.uid
 
 
 def _has(grant: Grant, inode: Inode) -> bool:
@@ -133,25 +152,71 @@ def reowned(inode: Inode, owner: Identity | None) -> Inode:
     return replace(inode, uid=owner.uid, acl=with_mask_of_entries(moved))
 
 
-def _planned_default(policy: Policy, directory: Inode, gid: int) -> Acl:
+@dataclass(frozen=True)
+class _Today:
+    """What a creator makes in a directory as it is: a directory and a file."""
+
+    directory: Inode
+    file: Inode
+
+    def held(self, identity: Identity) -> int:
+        """Return what an identity gets of both.
+
+        A default ACL cannot give less of files than of directories, but for
+        the search bit, which does no harm on a file that asks for 0666.
+        """
+        file = held(identity, self.file) | EXECUTE
+        return held(identity, self.directory) & file
+
+
+def _planned_default(
+    policy: Policy, directory: Inode, gid: int, newest: Sequence[Inode]
+) -> Acl:
     """Return the default ACL: what any creator gives today, and the grants."""
     present = directory.default_acl
-    today = [created_directory(writer, directory) for writer in policy.creators]
+    today = [
+        _Today(created_directory(creator, directory), created_file(creator, directory))
+        for creator in policy.creators
+    ]
     acl = Acl(
         user_obj=READ | WRITE | EXECUTE,
-        group_obj=_least(_group_today(inode, gid) for inode in today),
-        other=_least(inode.acl.other for inode in today) if policy.keep_other else 0,
+        group_obj=_least(each.held(_member(gid)) for each in today),
+        other=_least(each.directory.acl.other for each in today),
         users=in_force(present).users if present else (),
-        groups=_kept_groups(present, gid),
+        groups=_kept_groups(directory, gid, today),
     )
+    if present is None:
+        acl = _narrowed_by(newest, acl, policy)
+    if not policy.keep_other:
+        acl = replace(acl, other=0)
     for grant in policy.directory_grants:
         if "cap_dac_override" in grant.identity.capabilities:
             continue
-        perm = grant.perm | _held_today(grant.identity, today)
+        others = (each for each in today if each.file.uid != grant.identity.uid)
+        perm = _all_of(each.held(grant.identity) for each in others) | grant.perm
         acl = _with_default_entry(acl, gid, grant.identity, perm)
     acl = with_mask_of_entries(acl)
     unchanged = present is not None and in_force(present) == in_force(acl)
     return present if present is not None and unchanged else acl
+
+
+def _narrowed_by(newest: Sequence[Inode], acl: Acl, policy: Policy) -> Acl:
+    """Take away what the creators' latest files show their umask to deny."""
+    uids = {creator.uid for creator in policy.creators}
+    latest = {inode.uid: inode for inode in reversed(newest) if inode.uid in uids}
+    for inode in latest.values():
+        if inode.acl.is_minimal:
+            acl = replace(
+                acl,
+                group_obj=acl.group_obj & _shown(inode.acl.group_obj),
+                other=acl.other & _shown(inode.acl.other),
+            )
+    return acl
+
+
+def _shown(perm: int) -> int:
+    """Return what the bits of a file allow to conclude: not whether x is masked."""
+    return perm | EXECUTE if perm else 0
 
 
 def _with_default_entry(acl: Acl, gid: int, identity: Identity, perm: int) -> Acl:
@@ -160,23 +225,32 @@ def _with_default_entry(acl: Acl, gid: int, identity: Identity, perm: int) -> Ac
     return replace(acl, users=_added(acl.users, identity.uid, perm))
 
 
-def _kept_groups(present: Acl | None, gid: int) -> tuple[tuple[int, int], ...]:
-    """Return the named groups; the owning group's entry is group_obj's now."""
-    if present is None:
-        return ()
-    return tuple(entry for entry in in_force(present).groups if entry[0] != gid)
+def _kept_groups(
+    directory: Inode, gid: int, today: Sequence[_Today]
+) -> tuple[tuple[int, int], ...]:
+    """Return the named groups of the next files.
+
+    The new owning group's entry is group_obj's now. The old one, if the next
+    files would have belonged to it, has what they would have given it.
+    """
+    present = directory.default_acl
+    groups = dict(in_force(present).groups) if present else {}
+    groups.pop(gid, None)
+    inherited = all(each.file.gid == directory.gid for each in today)
+    if gid != directory.gid and inherited:
+        perm = _least(each.held(_member(directory.gid)) for each in today)
+        if groups or perm != _least(each.held(STRANGER) for each in today):
+            groups[directory.gid] = groups.get(directory.gid, 0) | perm
+    return tuple(sorted(groups.items()))
 
 
-def _group_today(inode: Inode, gid: int) -> int:
-    """Return what a member of ``gid``, and of nothing else, gets today."""
-    member = replace(STRANGER, groups=frozenset({gid}))
-    return held(member, inode)
+def _member(gid: int) -> Identity:
+    """Return somebody who is in one group, and in nothing else."""
+    return replace(STRANGER, groups=frozenset({gid}))
 
 
-def _held_today(identity: Identity, today: Sequence[Inode]) -> int:
-    """Return what an identity gets today of what others create."""
-    others = [held(identity, inode) for inode in today if inode.uid != identity.uid]
-    return reduce(lambda one, other: one | other, others, 0)
+def _all_of(perms: Iterable[int]) -> int:
+    return reduce(lambda one, other: one | other, perms, 0)
 
 
 def _least(perms: Iterable[int]) -> int:
@@ -192,9 +266,10 @@ def breaks_promise(policy: Policy, before: Inode, after: Inode) -> bool:
     grants = policy.file_grants if before.kind == REGULAR else policy.directory_grants
     for identity in (*policy.identities, STRANGER):
         had, has = held(identity, before), held(identity, after)
-        if had & ~has and policy.keep_other:
-            return True
-        if has & ~had & ~_granted_to(identity, grants):
+        granted_perm = _granted_to(identity, grants)
+        # other: none takes from all but those whom the policy grants something.
+        keeps = had if policy.keep_other else had & granted_perm
+        if keeps & ~has or has & ~had & ~granted_perm:
             return True
     return False
 
@@ -204,8 +279,9 @@ def _granted_to(identity: Identity, grants: Iterable[Grant]) -> int:
 
     Not only to the one who is named: several identities can share a uid.
     """
-    perms = (grant.perm for grant in grants if _is_meant(grant.identity, identity))
-    return reduce(lambda one, other: one | other, perms, 0)
+    return _all_of(
+        grant.perm for grant in grants if _is_meant(grant.identity, identity)
+    )
 
 
 def _is_meant(named: Identity, identity: Identity) -> bool:
@@ -239,7 +315,7 @@ def _file_refusal(
     policy: Policy, inode: Inode, protected_hardlinks: bool
 ) -> str | None:
     root_may = policy.root_writes and protected_hardlinks and inode.uid == 0
-    if inode.uid not in policy.users and not root_may:
+    if inode.uid not in policy.file_owners and not root_may:
         return "foreign_owner"
     if inode.links > 1:
         return "hard_link"

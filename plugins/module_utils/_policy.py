@@ -55,7 +55,21 @@ _SYSTEM_DIRECTORIES = frozenset(
         "/var/www/html",
     ]
 )
-_SYSTEM_TREES = ("/boot", "/dev", "/etc", "/proc", "/sys", "/usr")
+_SYSTEM_TREES = (
+    "/boot",
+    "/dev",
+    "/etc",
+    "/proc",
+    "/root",
+    "/run/logward",
+    "/sys",
+    "/usr",
+    "/var/lib/apt",
+    "/var/lib/dpkg",
+    "/var/lib/logward",
+    "/var/lib/systemd",
+    "/var/spool/cron",
+)
 _PATH_MAX = 4095
 
 
@@ -107,6 +121,15 @@ class Policy:
         uids = {identity.uid for identity in declared if not identity.is_group}
         if self.owner is not None:
             uids.add(self.owner.uid)
+        return frozenset(uids - {0})
+
+    @property
+    def file_owners(self) -> frozenset[int]:
+        """The uids, root's left out, whose files are logs: those of writers.
+
+        A reader's file may be a secret that the application moved here.
+        """
+        uids = {writer.uid for writer in self.writers if not writer.is_group}
         return frozenset(uids - {0})
 
     @property
@@ -162,9 +185,8 @@ def _parse(
     declared: Mapping[str, Mapping[str, Any]],
 ) -> Policy:
     path = checked_path(declaration["path"], f"{option}.path")
-    if path in _SYSTEM_DIRECTORIES or path.startswith(
-        tuple(f"{tree}/" for tree in _SYSTEM_TREES)
-    ):
+    trees = tuple(f"{tree}/" for tree in _SYSTEM_TREES)
+    if path in _SYSTEM_DIRECTORIES or f"{path}/".startswith(trees):
         raise OptionError(
             f"{option}.path",
             path,
@@ -195,7 +217,7 @@ def _parse(
         group=None if group is None else resolve_gid(group, f"{option}.group"),
         keep_other=declaration.get("other", "keep") == "keep",
         recurse=declaration.get("recurse", True),
-        exclude=tuple(glob.rstrip("/") for glob in declaration.get("exclude") or ()),
+        exclude=_excluded_globs(declaration, f"{option}.exclude"),
         skip_missing=declaration.get("missing", "fail") == "skip",
     )
 
@@ -206,8 +228,21 @@ def _resolve_all(
     option: str,
     declared: Mapping[str, Mapping[str, Any]],
 ) -> tuple[Identity, ...]:
-    names = dict.fromkeys(declaration.get(key) or ())
+    names = dict.fromkeys(name.strip() for name in declaration.get(key) or ())
     return tuple(resolve(name, f"{option}.{key}", declared) for name in names)
+
+
+def _excluded_globs(declaration: Mapping[str, Any], option: str) -> tuple[str, ...]:
+    globs = [glob.rstrip("/") for glob in declaration.get("exclude") or ()]
+    for glob in globs:
+        if glob.startswith(("/", "./")):
+            raise OptionError(
+                option,
+                glob,
+                "matches nothing, because paths below the directory start with a name",
+                f"Leave out the leading {glob[: glob.index('/') + 1]}",
+            )
+    return tuple(globs)
 
 
 def _owner(

@@ -22,7 +22,7 @@ from ._access import (
     others_create,
 )
 from ._findings import KINDS, Finding, described, explain
-from ._identity import Identity, group_name, user_name
+from ._identity import STRANGER, Identity, group_name, user_name
 from ._names import display
 from ._policy import Policy
 
@@ -82,7 +82,7 @@ class AccessTable:
             yield from _file_findings(self.policy, path, inode, self.rows(place, inode))
         elif inode.kind == DIRECTORY:
             files = next_files(self.policy, place)
-            yield from _next_file_findings(self.policy, place.path, files)
+            yield from _next_file_findings(self.policy, path, files)
 
 
 def access_to(policy: Policy, place: Place, inode: Inode) -> tuple[Access, ...]:
@@ -136,6 +136,8 @@ def _next_file_findings(
     policy: Policy, path: str, files: Sequence[NextFile]
 ) -> Iterator[Finding]:
     """Yield a finding for everybody whom a next file in ``path`` would lock out."""
+    where = f" in {display(path)}" if path else ""
+    path = path or policy.path
     for file in files:
         creator = file.creator.name
         if file.inode is None:
@@ -144,11 +146,12 @@ def _next_file_findings(
                 path,
                 creator,
                 file.verdict.reason,
-                explain(creator, "create", "a log file", file.verdict),
+                explain(creator, "create", f"a log file{where}", file.verdict),
                 _remedy(policy, file.creator, file.verdict),
             )
             continue
-        what = f"the next file that {creator} creates ({_described(file.inode)})"
+        evidence = _described(file.inode)
+        what = f"the next file that {creator} creates{where} ({evidence})"
         for role, row in _lacking(policy, file.access):
             yield Finding(
                 f"next_file_{role}_denied",
@@ -232,21 +235,37 @@ def place_findings(policy: Policy, place: Place) -> Iterator[Finding]:
         )
 
 
-def next_file_losses(
-    policy: Policy, before: Sequence[NextFile], after: Sequence[NextFile]
-) -> Iterator[Finding]:
-    """Yield a finding for each identity that a repaired next file shuts out."""
-    for old, new in zip(before, after):
-        if old.inode is None or new.inode is None:
-            continue
-        for had, has in zip(old.access, new.access):
-            if had.verdict.allowed and not has.verdict.allowed:
-                who = had.identity.name
+def next_file_losses(policy: Policy, before: Place, after: Place) -> Iterator[Finding]:
+    """Yield a finding for each one whom a repaired next file shuts out.
+
+    Where creators' umasks differ the narrowest counts, and with setgid a
+    creator's own group is no longer the file's.
+    """
+    everybody = (*policy.identities, STRANGER)
+    for creator in policy.creators if policy.keep_other else ():
+        for identity in everybody:
+            old = _of_next_file(creator, identity, before)
+            new = _of_next_file(creator, identity, after)
+            for operation in sorted(old - new):
+                inode = created_file(creator, after.inode)
                 yield Finding(
-                    "group_member_loses",
+                    "next_file_narrowed",
                     policy.path,
-                    who,
-                    _described(new.inode, new.creator.name),
-                    f"{who} can {had.operation} what {new.creator.name} creates "
-                    "today, and will not after the repair: the file's group changes",
+                    identity.name,
+                    _described(inode, creator.name),
+                    f"{identity.name} can {operation} what {creator.name} creates "
+                    "today, and will not after the repair",
                 )
+
+
+def _of_next_file(creator: Identity, identity: Identity, place: Place) -> set[str]:
+    """Return what ``identity`` may do with the next file of ``creator``."""
+    if not may_create(creator, place).allowed:
+        return set()
+    inode = created_file(creator, place.inode)
+    questions = (("read", may_read), ("append to", may_append))
+    return {
+        operation
+        for operation, decide in questions
+        if decide(identity, place, inode).allowed
+    }

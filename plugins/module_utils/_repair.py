@@ -6,8 +6,8 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from contextlib import ExitStack, closing
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,20 +15,20 @@ from ._errors import HostError, OptionError
 from ._findings import KINDS, Findings
 from ._fs import MissingDirectory, Tree, change, check_private_directory
 from ._journal import BATCH, Entry, Journal, checked_run_id, new_run_id
-from ._lock import host_lock
+from ._lock import LOCK_DIRECTORY, check_lock_directory, host_lock
 from ._names import display, path_fields
 from ._policy import Policy, checked_path
 from ._predict import (
     AccessTable,
-    finding_of,
     missing_directory,
 )
 from ._result import Diff
-from ._survey import Step, Survey, read_kernel_settings, require_root
+from ._survey import KernelSettings, Step, Survey, read_kernel_settings, require_root
 from ._writers._processes import running_writers
-from ._writers._source import NOBODY, Found
+from ._writers._source import Found
 
 _ATTEMPTS = 3
+_FIRST_BATCH = 64
 
 
 @dataclass(frozen=True)
@@ -52,6 +52,13 @@ def parse_options(
                 journal_dir,
                 f"lies in the log directory {policy.path}, which others can write",
                 "Name a directory that is root's alone",
+            )
+        if f"{policy.path}/".startswith((f"{journal_dir}/", f"{LOCK_DIRECTORY}/")):
+            raise OptionError(
+                "directories",
+                policy.path,
+                "is Logward's own",
+                "Name a log directory of the application",
             )
     if params["lock_timeout"] < 0:
         raise OptionError(
@@ -88,44 +95,43 @@ def _refuse(policies: Sequence[Policy], options: RepairOptions) -> None:
         check_private_directory(options.journal_dir)
     except HostError as error:
         raise HostError(f"journal_dir: {error}") from error
-    with ExitStack() as opened:
-        _surveys(policies, opened, NOBODY)
-
-
-def _surveys(
-    policies: Sequence[Policy], opened: ExitStack, running: Found
-) -> dict[str, Survey]:
-    """Open what is there, by path. Raises what forbids a repair of any."""
+    check_lock_directory()
     settings = read_kernel_settings()
-    surveys: dict[str, Survey] = {}
     for policy in policies:
         tree = _open(policy)
         if tree is not None:
-            opened.callback(tree.close)
-            surveys[policy.path] = Survey(policy, tree, settings, running)
-    for survey in surveys.values():
-        _refuse_blocked(survey)
-    return surveys
+            with closing(tree):
+                _refuse_blocked(Survey(policy, tree, settings))
 
 
 def _run(
     policies: Sequence[Policy], options: RepairOptions, journal: Journal | None
 ) -> dict[str, Any]:
     running = running_writers(policy.path for policy in policies)
-    with ExitStack() as opened:
-        surveys = _surveys(policies, opened, running)
-        done = [
-            _DirectoryRepair(surveys[policy.path], journal).run()
-            if policy.path in surveys
-            else _skipped(policy)
-            for policy in policies
-        ]
+    settings = read_kernel_settings()
+    done = [_repaired(policy, settings, running, journal) for policy in policies]
     return {
         "changed": any(each["changed_inodes"] for each, _diff in done),
         "diff": [diff for _each, diff in done if diff],
         "run_id": options.run_id,
         "directories": [each for each, _diff in done],
     }
+
+
+def _repaired(
+    policy: Policy,
+    settings: KernelSettings,
+    running: Found,
+    journal: Journal | None,
+) -> tuple[dict[str, Any], dict[str, str] | None]:
+    """Repair one directory; return its part of the result, and its diff."""
+    tree = _open(policy)
+    if tree is None:
+        return _skipped(policy)
+    with closing(tree):
+        survey = Survey(policy, tree, settings, running)
+        _refuse_blocked(survey)
+        return _DirectoryRepair(survey, journal).run()
 
 
 def _open(policy: Policy) -> Tree | None:
@@ -170,6 +176,9 @@ class _DirectoryRepair:
         self._findings = Findings()
         self._table = AccessTable(survey.policy)
         self._changed = 0
+        self._error: Exception | None = None
+        # The newest files come first, and are not to wait for the rest.
+        self._batch_size = _FIRST_BATCH
         self._skipped: Counter[str] = Counter()
         self._examples: dict[str, str] = {}
 
@@ -178,17 +187,27 @@ class _DirectoryRepair:
         self._judge_directory()
         batch: list[Step] = []
         try:
-            for step in self._survey.steps():
+            for step in self._steps_until_error():
                 self._judge(step)
                 if step.changes:
                     batch.append(step)
-                if batch and (step.path == "" or len(batch) >= BATCH):
+                if batch and (step.path == "" or len(batch) >= self._batch_size):
                     self._take(batch)
+                    self._batch_size = BATCH
             self._take(batch)
+            if self._error is not None:
+                raise self._error
         finally:
             for step in batch:
                 step.close()
         return self._result(), self._diff.result()
+
+    def _steps_until_error(self) -> Iterator[Step]:
+        """Yield steps; what ends them early waits until those are taken."""
+        try:
+            yield from self._survey.steps()
+        except (HostError, OSError) as error:
+            self._error = error
 
     def _judge_directory(self) -> None:
         for finding in self._survey.findings():
@@ -197,11 +216,10 @@ class _DirectoryRepair:
     def _judge(self, step: Step) -> None:
         if step.refused:
             self._skip(step.refused, step.path)
-            self._findings.add(finding_of(step.refused, step.path, step.before))
         if step.changes:
             self._changed += 1
             self._diff.add(step.path, step.before, step.after)
-        for finding in self._table.findings(step.path, step.place.after, step.after):
+        for finding in step.findings(self._table, step.place.after, step.after):
             self._findings.add(finding)
 
     def _skip(self, reason: str, path: str) -> None:
@@ -264,6 +282,10 @@ class _DirectoryRepair:
         if vanished:
             self._skipped["vanished"] = vanished
             self._examples.setdefault("vanished", "")
+        for finding in self._survey.missed():
+            self._skipped["unreadable"] = self._survey.tree.unreadable
+            self._examples.setdefault("unreadable", "")
+            self._findings.add(finding)
         return {
             **path_fields(self._survey.policy.path),
             "changed_inodes": self._changed,

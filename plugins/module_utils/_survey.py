@@ -12,7 +12,7 @@ import os
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Callable, Optional
 
 from ._access import (
@@ -23,7 +23,7 @@ from ._access import (
     others_create,
 )
 from ._errors import HostError
-from ._findings import Finding
+from ._findings import KINDS, Finding
 from ._fs import (
     Observation,
     Tree,
@@ -34,6 +34,7 @@ from ._fs import (
     same_permissions,
 )
 from ._identity import user_name
+from ._names import display
 from ._plan import (
     breaks_promise,
     change_refusal,
@@ -42,7 +43,7 @@ from ._plan import (
     refusal,
 )
 from ._policy import Policy
-from ._predict import finding_of, place_findings
+from ._predict import AccessTable, finding_of, next_file_losses, place_findings
 from ._running import running_findings, with_running
 from ._writers._processes import root_writes_below
 from ._writers._source import NOBODY, Found
@@ -51,6 +52,7 @@ _DISTINCT_INODES = 4096
 _BLOCKING = frozenset(
     [
         "acl_unsupported",
+        "read_only",
         "ancestor_untrusted",
         "immutable",
         "rights_conflict",
@@ -114,6 +116,19 @@ class Step:
         """True where something is planned."""
         return self.fd is not None
 
+    def findings(
+        self, table: AccessTable, place: Place, inode: Inode
+    ) -> Iterator[Finding]:
+        """Yield what is wrong with the inode, as it is or will be, in ``place``."""
+        if self.refused:
+            yield finding_of(self.refused, self.path, self.before)
+        for finding in table.findings(self.path, place, inode):
+            if self.refused:
+                # No repair will help with what is not repaired.
+                yield replace(finding, remedy=KINDS[self.refused].remedy)
+            else:
+                yield finding
+
     def close(self) -> None:
         """Let go of the inode."""
         if self.fd is not None:
@@ -145,18 +160,23 @@ class Survey:
         self.place = Place(
             tree.ancestors, policy.path, self.observed.inode, settings.protected_regular
         )
+        newest = [visit.observed.inode for visit in tree.newest(policy.excluded)]
         self.planned = self.place.inode
         if tree.acl_supported:
-            self.planned = planned_directory(policy, self.place.inode)
+            self.planned = planned_directory(policy, self.place.inode, newest)
         self.places = Change(self.place, replace(self.place, inode=self.planned))
         self._entered = [("", self.places)]
-        self._decide = _decisions(policy, settings, tree.acl_supported)
+        self._plan = partial(_planned, self.policy, tuple(newest))
+        self._decide = self._decisions(settings)
 
     def findings(self) -> Iterator[Finding]:
         """Yield what is wrong with the directory and the way to it."""
         yield from place_findings(self.policy, self.place)
         yield from running_findings(self.policy, self._running)
         before, path = self.place.inode, self.policy.path
+        yield from next_file_losses(self.policy, self.places.before, self.places.after)
+        if before.mount.read_only:
+            yield finding_of("read_only", path, before)
         if not self.tree.acl_supported:
             yield finding_of("acl_unsupported", path, before)
         if breaks_promise(self.policy, before, self.planned):
@@ -167,6 +187,14 @@ class Survey:
         opened = others_create(self.planned) and not others_create(before)
         if opened and root_writes_below(path):
             yield finding_of("root_daemon_directory", path, before)
+
+    def missed(self) -> Iterator[Finding]:
+        """Yield, after the walk, what could not be looked at."""
+        if self.tree.unreadable:
+            path = self.policy.path
+            message = f"{KINDS['unreadable'].title}: {self.tree.first_unreadable}"
+            count = f"{self.tree.unreadable} unreadable"
+            yield Finding("unreadable", path, path, count, display(message))
 
     def blocking(self) -> Finding | None:
         """Return the first finding that forbids any repair here, or None."""
@@ -195,10 +223,9 @@ class Survey:
     def _step(self, visit: Visit) -> Step | None:
         place = self._place_of(visit)
         observed = visit.observed
-        if visit.other_mount:
-            return Step(
-                visit.path, place, observed, observed.inode, "other_file_system"
-            )
+        if visit.other_mount or visit.too_deep:
+            code = "other_file_system" if visit.other_mount else "too_deep"
+            return Step(visit.path, place, observed, observed.inode, code)
         after, refused = self._decide(observed.inode)
         if refused or same_permissions(observed.inode, after):
             return Step(visit.path, place, observed, after, refused)
@@ -225,14 +252,11 @@ class Survey:
             os.close(fd)
         return step
 
-    def _decide_itself(self, inode: Inode) -> tuple[Inode, str | None]:
-        """Decide about the log directory, which may be anybody's."""
-        return _planned(self.policy, inode)
-
     def step_of_fd(self, path: str, place: Change, fd: int) -> Step:
         """Decide by what a descriptor says now; it is the step's if it changes."""
         observed = observe_fd(fd, self.tree.mounts)
-        decide = self._decide if path else self._decide_itself
+        # The log directory itself may be anybody's.
+        decide = self._decide if path else self._plan
         after, refused = decide(observed.inode)
         if not refused and observed.inode.kind == REGULAR and has_capability(fd):
             after, refused = observed.inode, "privileged_file"
@@ -241,26 +265,27 @@ class Survey:
             step.fd = fd
         return step
 
+    def _decisions(self, settings: KernelSettings) -> Decision:
+        """Return the decision for any inode below, made once for those alike."""
 
-def _decisions(
-    policy: Policy, settings: KernelSettings, acl_supported: bool
-) -> Decision:
-    """Return the decision for any inode below, made once for those alike."""
+        @lru_cache(maxsize=_DISTINCT_INODES)
+        def decide(inode: Inode) -> tuple[Inode, str | None]:
+            refused = refusal(self.policy, inode, settings.protected_hardlinks)
+            if refused or not self.tree.acl_supported:
+                return inode, refused
+            return self._plan(inode)
 
-    @lru_cache(maxsize=_DISTINCT_INODES)
-    def decide(inode: Inode) -> tuple[Inode, str | None]:
-        refused = refusal(policy, inode, settings.protected_hardlinks)
-        if refused or not acl_supported:
-            return inode, refused
-        return _planned(policy, inode)
-
-    return decide
+        return decide
 
 
-def _planned(policy: Policy, inode: Inode) -> tuple[Inode, str | None]:
+def _planned(
+    policy: Policy, newest: tuple[Inode, ...], inode: Inode
+) -> tuple[Inode, str | None]:
     """Return what is planned for an inode that is the policy's business."""
-    plan = planned_directory if inode.kind == DIRECTORY else planned_file
-    after = plan(policy, inode)
+    if inode.kind == DIRECTORY:
+        after = planned_directory(policy, inode, newest)
+    else:
+        after = planned_file(policy, inode)
     if same_permissions(inode, after):
         return inode, None
     if breaks_promise(policy, inode, after):

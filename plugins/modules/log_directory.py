@@ -214,7 +214,7 @@ def main() -> None:
         options = parse_options(module.params, policies)
         run = preview if module.check_mode else repair
         result = run(policies, options)
-    except LogwardError as error:
+    except (LogwardError, OSError) as error:
         module.fail_json(msg=str(error))
     else:
         module.exit_json(**result)

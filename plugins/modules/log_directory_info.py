@@ -425,7 +425,7 @@ def main() -> None:
         paths = [policy.path for policy in policies if module.params["processes"]]
         max_listed = checked_count(module.params, "max_listed")
         result = audit(policies, max_listed, running_writers(paths))
-    except LogwardError as error:
+    except (LogwardError, OSError) as error:
         module.fail_json(msg=str(error))
     else:
         module.exit_json(changed=False, **result)

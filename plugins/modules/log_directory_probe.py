@@ -169,7 +169,7 @@ def main() -> None:
         if module.check_mode:
             module.exit_json(changed=False, skipped=True)
         result = probe(policies, max_probed)
-    except LogwardError as error:
+    except (LogwardError, OSError) as error:
         module.fail_json(msg=str(error))
     else:
         module.exit_json(changed=False, **result)

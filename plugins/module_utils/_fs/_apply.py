@@ -26,10 +26,12 @@ def _permissions(inode: Inode) -> tuple[object, ...]:
 def change(fd: int, before: Inode, after: Inode, mounts: Mapping[int, Mount]) -> None:
     """Bring the inode of ``fd`` from ``before`` to ``after``.
 
-    Before the owner or group changes, their permissions are reduced to what
-    both old and new have, so that no one holds more in between; the named
-    entries of both are there, so that no one holds less. Raises HostError where the
-    kernel kept something else, OSError where it refused.
+    Before the group changes, its permissions and those of *other* are reduced
+    to what both old and new have, so that no one holds more in between; the
+    named entries of both are there, so that no one holds less. The owner's are
+    not reduced: an owner could grant them anyway, and the old one must not lose
+    them, should this be the last thing done. Raises HostError where the kernel
+    kept something else, OSError where it refused.
     """
     path = proc_path(fd)
     acl = before.acl
@@ -54,7 +56,7 @@ def change(fd: int, before: Inode, after: Inode, mounts: Mapping[int, Mount]) ->
 def _in_between(before: Acl, after: Acl) -> Acl:
     old, new = in_force(before), in_force(after)
     acl = Acl(
-        user_obj=old.user_obj & new.user_obj,
+        user_obj=old.user_obj,
         group_obj=old.group_obj & new.group_obj,
         other=old.other & new.other,
         users=tuple(sorted({**dict(old.users), **dict(new.users)}.items())),

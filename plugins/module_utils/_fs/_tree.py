@@ -48,7 +48,8 @@ class Visit:
 
     ``path`` is relative to it; ``directory_fd`` is open during the visit
     only. ``other_mount`` is true where something else is mounted there.
-    Whoever takes the visit of a directory may keep the walk from entering it.
+    Whoever takes the visit of a directory may keep the walk from entering it;
+    one that is ``too_deep`` is not entered.
     """
 
     path: str
@@ -56,6 +57,7 @@ class Visit:
     directory_fd: int
     observed: Observation
     other_mount: bool
+    too_deep: bool = False
     enter: bool = True
 
 
@@ -84,7 +86,9 @@ def is_gone(error: OSError) -> bool:
 class Tree:
     """A log directory, pinned: its ancestors, itself, and what is below it.
 
-    ``vanished`` counts what went away while it was looked at.
+    ``vanished`` counts what went away while it was looked at, ``unreadable``
+    what the kernel would not tell of (somebody's FUSE mount, a broken disk);
+    ``first_unreadable`` is the first of them and the reason.
     """
 
     def __init__(self, path: str) -> None:
@@ -96,7 +100,10 @@ class Tree:
         self.path = path
         self.mounts: Mapping[int, Mount] = read_mounts()
         self.ancestors: list[tuple[str, Inode]] = []
+        self._newest: list[str] | None = None
         self.vanished = 0
+        self.unreadable = 0
+        self.first_unreadable = ""
         self.fd = self._open()
         self.acl_supported = supports_acls(self.fd)
         self._mount_id = self.observe().mount_id
@@ -171,11 +178,10 @@ class Tree:
         """Yield what is below the directory, the newest files first.
 
         A directory comes before what is in it. Raises HostError where the
-        tree is deeper than MAX_DEPTH or has more than MAX_ENTRIES entries.
+        tree has more than MAX_ENTRIES entries.
         """
-        newest = self._newest(excluded)
-        yield from self._visits(self.fd, "", iter(newest))
-        done = frozenset(newest)
+        yield from self.newest(excluded)
+        done = frozenset(self._newest_names(excluded))
         for count, visit in enumerate(self._walk(recurse, excluded)):
             if count >= MAX_ENTRIES:
                 raise HostError(
@@ -185,7 +191,16 @@ class Tree:
             if visit.path not in done:
                 yield visit
 
-    def _newest(self, excluded: Callable[[str], bool]) -> list[str]:
+    def newest(self, excluded: Callable[[str], bool]) -> Iterator[Visit]:
+        """Yield the files in the directory itself that changed last, newest first."""
+        yield from self._visits(self.fd, "", iter(self._newest_names(excluded)))
+
+    def _newest_names(self, excluded: Callable[[str], bool]) -> list[str]:
+        if self._newest is None:
+            self._newest = self._find_newest(excluded)
+        return self._newest
+
+    def _find_newest(self, excluded: Callable[[str], bool]) -> list[str]:
         with os.scandir(self.fd) as entries:
             files = (
                 (_modified_ns(entry), entry.name)
@@ -199,17 +214,25 @@ class Tree:
         try:
             self._enter(levels, os.dup(self.fd), "", excluded)
             while levels:
-                visit = next(levels[-1].visits, None)
+                visit = self._next(levels[-1])
                 if visit is None:
                     levels.pop().close()
                     continue
                 yield visit
                 is_directory = visit.observed.inode.kind == DIRECTORY
-                if recurse and is_directory and visit.enter:
+                if recurse and is_directory and visit.enter and not visit.too_deep:
                     self._descend(levels, visit, excluded)
         finally:
             for level in levels:
                 level.close()
+
+    def _next(self, level: _Level) -> Visit | None:
+        """Return what comes next in a directory; None where nothing does."""
+        try:
+            return next(level.visits, None)
+        except OSError as error:
+            self._missed(level.prefix, error)
+            return None
 
     def _enter(
         self,
@@ -218,24 +241,22 @@ class Tree:
         prefix: str,
         excluded: Callable[[str], bool],
     ) -> None:
-        level = _Level(fd, prefix, excluded)
+        try:
+            level = _Level(fd, prefix, excluded)
+        except OSError as error:
+            self._missed(prefix, error)
+            os.close(fd)
+            return
         level.visits = self._visits(fd, prefix, level.names)
         levels.append(level)
 
     def _descend(
         self, levels: list[_Level], visit: Visit, excluded: Callable[[str], bool]
     ) -> None:
-        if len(levels) >= MAX_DEPTH:
-            raise HostError(
-                f"{display(self.path)}: more than {MAX_DEPTH} levels of "
-                f"directories at {display(visit.path)}; exclude it"
-            )
         try:
             fd = os.open(visit.name, _LIST, dir_fd=visit.directory_fd)
         except OSError as error:
-            if not is_gone(error):
-                raise
-            self.vanished += 1
+            self._missed(visit.path, error)
             return
         if observe_fd(fd, self.mounts).stamp != visit.observed.stamp:
             # Another directory took its name: nobody has judged that one.
@@ -249,12 +270,29 @@ class Tree:
             some = list(islice(names, _NAMES_AT_ONCE))
             if not some:
                 return
-            for name, observed in self._observe_names(fd, some):
+            too_deep = prefix.count("/") + 1 >= MAX_DEPTH
+            for name, observed in self._observe_names(fd, prefix, some):
                 other_mount = self._is_other_mount(observed)
-                yield Visit(prefix + name, name, fd, observed, other_mount)
+                is_directory = observed.inode.kind == DIRECTORY
+                yield Visit(
+                    prefix + name,
+                    name,
+                    fd,
+                    observed,
+                    other_mount,
+                    too_deep and is_directory,
+                )
+
+    def _missed(self, path: str, error: OSError) -> None:
+        """Count what could not be looked at; the walk goes on without it."""
+        if is_gone(error):
+            self.vanished += 1
+            return
+        self.unreadable += 1
+        self.first_unreadable = self.first_unreadable or f"{path}: {error.strerror}"
 
     def _observe_names(
-        self, fd: int, names: list[str]
+        self, fd: int, prefix: str, names: list[str]
     ) -> list[tuple[str, Observation]]:
         """Observe names of one directory, pinned as the working directory.
 
@@ -269,9 +307,7 @@ class Tree:
                 try:
                     found.append((name, observe_name(fd, name, self.mounts)))
                 except OSError as error:
-                    if not is_gone(error):
-                        raise
-                    self.vanished += 1
+                    self._missed(prefix + name, error)
         finally:
             os.fchdir(before)
             os.close(before)

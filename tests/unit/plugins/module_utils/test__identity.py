@@ -76,7 +76,11 @@ def test_root_without_a_capability() -> None:
 
 def test_number_without_an_account() -> None:
     identity = resolve("64001", "writers", {})
-    assert (identity.uid, identity.gid) == (64001, STRANGER_ID)
+    assert identity.uid == 64001
+    # Nobody else's, and not that of another number either.
+    assert identity.gid != resolve("64002", "writers", {}).gid
+    with pytest.raises(KeyError):
+        grp.getgrgid(identity.gid)
     assert (identity.groups, identity.source) == (frozenset(), "number")
 
 
@@ -86,7 +90,10 @@ def test_group(name: str) -> None:
     assert identity.is_group
     assert identity.id == f"@{name}"
     # A stranger who is in the group, and nobody else.
-    assert (identity.uid, identity.gid) == (STRANGER_ID, STRANGER_ID)
+    assert identity.uid == identity.gid != STRANGER_ID
+    assert identity.uid != resolve("@1", "writers", {}).uid
+    with pytest.raises(KeyError):
+        pwd.getpwuid(identity.uid)
     assert identity.groups == {0}
     assert identity.capabilities == frozenset()
 

@@ -542,7 +542,11 @@ ROOT_WRITES = policy(ROOT, WEB, others=(QUEUE,), owner=MEMBER)
 
 REFUSALS: dict[str, tuple[Policy, Inode, str | None]] = {
     "file of a writer": (ROOT_WRITES, inode(REGULAR, "1:1 640"), None),
-    "file of a declared identity": (ROOT_WRITES, inode(REGULAR, "2:2 640"), None),
+    "file of a reader": (
+        policy(WEB, readers=(QUEUE,)),
+        inode(REGULAR, "2:2 640"),
+        "foreign_owner",
+    ),
     "file of a stranger": (ROOT_WRITES, inode(REGULAR, "9:9 640"), "foreign_owner"),
     "file of root, who writes": (ROOT_WRITES, inode(REGULAR, "0:0 640"), None),
     "file of root, who only reads": (

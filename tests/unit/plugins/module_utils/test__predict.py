@@ -290,20 +290,23 @@ def test_place_findings(
 def test_member_of_the_creators_group_who_loses_the_next_file() -> None:
     wanted = policy(replace(WEB, umask=0o027), others=(AUDITOR,))
     before, after = place(0o777, uid=0), place(0o777, uid=0, special=SETGID)
-    findings = list(
-        next_file_losses(wanted, next_files(wanted, before), next_files(wanted, after))
-    )
+    findings = list(next_file_losses(wanted, before, after))
     assert [(each.code, each.subject) for each in findings] == [
-        ("group_member_loses", "auditor")
+        ("next_file_narrowed", "auditor")
     ]
     assert findings[0].message.startswith("auditor can read what web creates today")
-    nothing = next_file_losses(
-        wanted, next_files(wanted, after), next_files(wanted, after)
-    )
-    assert list(nothing) == []
-    cannot_create = place(0o700, uid=0)
-    files = next_files(wanted, cannot_create)
-    assert list(next_file_losses(wanted, files, next_files(wanted, after))) == []
+    assert list(next_file_losses(wanted, after, after)) == []
+    assert list(next_file_losses(wanted, place(0o700, uid=0), after)) == []
+
+
+def test_strangers_who_lose_the_next_file() -> None:
+    before = place(0o777, uid=0)
+    closed = replace(before.inode, default_acl=Acl(7, 5, 0))
+    after = replace(before, inode=closed)
+    (finding,) = next_file_losses(policy(WEB), before, after)
+    assert (finding.code, finding.subject) == ("next_file_narrowed", "other")
+    asked_for = replace(policy(WEB), keep_other=False)
+    assert list(next_file_losses(asked_for, before, after)) == []
 
 
 def test_findings_that_say_no_more_than_their_title() -> None:

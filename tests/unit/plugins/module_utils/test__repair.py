@@ -923,10 +923,13 @@ def test_levels_of_directories(
         assert only(run())["changed_inodes"] == levels + 3
         assert not run()["changed"]
         return
-    with pytest.raises(HostError, match=f"{logs}: more than 128 levels") as error:
-        run()
-    assert "exclude it" in str(error.value)
-    assert only(run(exclude=["d"]))["changed_inodes"] == 1
+    done = only(run())
+    assert done["changed_inodes"] == 127 + 2
+    assert [(each["reason"], each["count"]) for each in done["skipped"]] == [
+        ("too_deep", 1)
+    ]
+    assert not run()["changed"]
+    assert only(run(exclude=["d"]))["skipped"] == []
 
 
 def test_no_descriptor_is_left_open(

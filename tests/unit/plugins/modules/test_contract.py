@@ -330,7 +330,13 @@ def test_info_and_repair_agree(run_module: RunModule, rich: Params) -> None:
         assert totals["to_change"] == repaired["changed_inodes"]
         assert info["changes_needed"] is (totals["to_change"] > 0)
         assert again["changes_needed"] is False
-        assert again["findings"] == repaired["findings"]
+        # What the repair narrows is told before it, and is no longer so after.
+        remaining = [
+            finding
+            for finding in repaired["findings"]
+            if finding["code"] != "next_file_narrowed"
+        ]
+        assert again["findings"] == remaining
 
 
 def test_names_of_any_bytes_are_text_in_every_result(
