@@ -193,7 +193,8 @@ class _DirectoryRepair:
                     batch.append(step)
                 if batch and (step.path == "" or len(batch) >= self._batch_size):
                     self._take(batch)
-                    self._batch_size = BATCH
+                    if step.path:
+                        self._batch_size = BATCH
             self._take(batch)
             if self._error is not None:
                 raise self._error
