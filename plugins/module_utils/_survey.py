@@ -194,7 +194,7 @@ class Survey:
             path = self.policy.path
             message = f"{KINDS['unreadable'].title}: {self.tree.first_unreadable}"
             count = f"{self.tree.unreadable} unreadable"
-            yield Finding("unreadable", path, path, count, display(message))
+            yield Finding("unreadable", path, display(path), count, display(message))
 
     def blocking(self) -> Finding | None:
         """Return the first finding that forbids any repair here, or None."""
