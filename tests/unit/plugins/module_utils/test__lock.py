@@ -115,3 +115,10 @@ def test_link_in_place_of_the_lock_is_not_followed(site: Path, directory: Path) 
     with pytest.raises(HostError, match=f"{directory}/lock cannot be opened"):
         take(directory)
     assert (site / "victim").read_text() == "content"
+
+
+def test_fifo_in_place_of_the_lock_does_not_block(directory: Path) -> None:
+    directory.mkdir(0o700)
+    os.mkfifo(directory / "lock")
+    with pytest.raises(HostError, match=r"lock is not a regular file\. Remove it"):
+        take(directory)

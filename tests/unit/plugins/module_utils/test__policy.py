@@ -68,6 +68,11 @@ def test_who_is_named_twice_is_one() -> None:
     assert [writer.id for writer in policy.writers] == [WEB, QUEUE]
 
 
+def test_space_around_a_name_means_nothing() -> None:
+    policy = parse(writers=[f" {WEB}", f"{WEB}\n"], readers=["@64003 "])
+    assert [identity.id for identity in policy.identities] == [WEB, "@64003"]
+
+
 def test_grants() -> None:
     policy = parse(readers=[AUDITOR])
     assert [(each.identity.id, each.perm) for each in policy.directory_grants] == [
@@ -93,12 +98,22 @@ def test_grants() -> None:
         ({"identities": [{"name": AUDITOR}]}, {64001, 64005}, False),
     ],
 )
-def test_whose_files_are_the_policys_business(
+def test_whose_directories_are_the_policys_business(
     changes: dict[str, Any], users: set[int], root_writes: bool
 ) -> None:
     policy = parse(**changes)
     assert policy.users == users
     assert policy.root_writes is root_writes
+
+
+def test_only_files_of_writers_are_logs() -> None:
+    policy = parse(
+        writers=[WEB, "root", "@64003"],
+        readers=[AUDITOR],
+        owner=QUEUE,
+        identities=[{"name": "64006"}],
+    )
+    assert policy.file_owners == {64001}
 
 
 @pytest.mark.parametrize(

@@ -27,7 +27,11 @@ from ansible_collections.logward.permissions.plugins.module_utils import (
 from ansible_collections.logward.permissions.plugins.module_utils._errors import (
     HostError,
 )
-from ansible_collections.logward.permissions.plugins.module_utils._fs import Tree, Visit
+from ansible_collections.logward.permissions.plugins.module_utils._fs import (
+    Tree,
+    Visit,
+    _tree,
+)
 from ansible_collections.logward.permissions.plugins.module_utils._journal import (
     BATCH,
     Journal,
@@ -146,7 +150,7 @@ def _link_to_a_directory(bad: Path, outside: Path) -> None:
 
 
 def _hard_link(bad: Path, outside: Path) -> None:
-    bad.hardlink_to(log_file(outside / "target"))
+    os.link(log_file(outside / "target"), bad)
 
 
 def _fifo(bad: Path, _outside: Path) -> None:
@@ -457,7 +461,7 @@ def _exchange_for_link(log: Path, secret: Path) -> None:
 
 def _exchange_for_hard_link(log: Path, secret: Path) -> None:
     log.rename(log.with_name("moved"))
-    log.hardlink_to(secret)
+    os.link(secret, log)
 
 
 def _exchange_for_the_secret(log: Path, secret: Path) -> None:
@@ -627,7 +631,7 @@ def test_what_became_another_meanwhile_is_left_alone(
     found = {}
 
     def link() -> None:
-        (logs / "link").hardlink_to(log)
+        os.link(log, logs / "link")
         found.update(listing(log))
 
     before_changing(str(log), link)
@@ -803,6 +807,14 @@ def test_order_directory_first_then_the_newest_then_the_rest(
     newest = [f"{number}.log" for number in reversed(range(count))]
     assert names[:65] == ["logs", "app.log", *newest[:63]]
     assert sorted(names[65:]) == sorted(newest[63:])
+    # The newest are done before the rest is recorded.
+    batches = [0]
+    for line in journal_lines(site)[1:]:
+        if "sha256" in line:
+            batches.append(0)
+        else:
+            batches[-1] += 1
+    assert batches == [1, 64, 37, 0]
 
 
 def test_change_that_the_kernel_refuses_leaves_a_tree_that_is_finished_later(
@@ -825,6 +837,18 @@ def test_change_that_the_kernel_refuses_leaves_a_tree_that_is_finished_later(
     result = only(run())
     assert 0 < result["changed_inodes"] < 5
     assert not run()["changed"]
+
+
+def test_too_many_entries_are_an_error_when_those_before_are_done(
+    run: Repair, logs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("a.log", "b.log", "c.log"):
+        log_file(logs / name)
+    monkeypatch.setattr(_tree, "MAX_ENTRIES", 2)
+    with pytest.raises(HostError, match="more than 2 entries"):
+        run()
+    monkeypatch.undo()
+    assert only(run())["changed_inodes"] == 0
 
 
 WITHOUT_FSETID = ["setpriv", "--bounding-set", "-fsetid", "--inh-caps", "-fsetid"]

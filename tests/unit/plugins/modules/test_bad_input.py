@@ -16,6 +16,8 @@ from typing import Any, Callable
 
 import pytest
 
+from ansible_collections.logward.permissions.plugins.module_utils._fs import Tree
+
 Params = dict[str, Any]
 RunModule = Callable[..., dict[str, Any]]
 Listing = Callable[..., dict[str, tuple[Any, ...]]]
@@ -94,6 +96,15 @@ BAD_POLICY: Mapping[str, tuple[Callable[[Params], None], tuple[str, ...]]] = {
     "var log": (
         directory(path="/var//log/."),
         (PATH, "'/var/log' belongs to the system", "the application's own"),
+    ),
+    "root's own": (directory(path="/root/logs"), (PATH, "belongs to the system")),
+    "lock directory": (
+        directory(path="/run/logward"),
+        (PATH, "'/run/logward' belongs to the system"),
+    ),
+    "package manager's": (
+        directory(path="/var/lib/dpkg/info"),
+        (PATH, "belongs to the system"),
     ),
     "home": (
         directory(path=HOME),
@@ -215,6 +226,20 @@ BAD_POLICY: Mapping[str, tuple[Callable[[Params], None], tuple[str, ...]]] = {
     "request mode as a number": (
         identity(request_mode=416),
         ("identities[web].request_mode: '416' ", QUOTE),
+    ),
+    "glob from the root": (
+        directory(exclude=["*.gz", "/archive/"]),
+        (
+            "directories[0].exclude: '/archive' matches nothing",
+            "Leave out the leading /",
+        ),
+    ),
+    "glob from here": (
+        directory(exclude=["./archive"]),
+        (
+            "directories[0].exclude: './archive' matches nothing",
+            "Leave out the leading ./",
+        ),
     ),
     "the same path twice": (
         add_directory("/."),
@@ -355,6 +380,11 @@ BAD_OPTION: Mapping[str, tuple[str, Any, tuple[str, ...]]] = {
         "{site}/logs",
         ("journal_dir: '{site}/logs' lies in the log directory",),
     ),
+    "logs in the journal": (
+        "journal_dir",
+        "{site}",
+        ("directories: '{site}/logs' is Logward's own", "of the application"),
+    ),
     "journal through a link": (
         "journal_dir",
         "{site}/link/journal",
@@ -424,8 +454,8 @@ def test_bad_option(
 ) -> None:
     if isinstance(value, str) and "{site}" in value:
         value = value.format(site=site)
-        place = Path(value).relative_to(site).parts[0]
-        if place not in ("..", "logs"):
+        place = "/".join(Path(value).relative_to(site).parts[:1])
+        if place not in ("", "..", "logs"):
             _make_unsafe(site, place)
     params[name] = value
     with untouched():
@@ -500,6 +530,56 @@ def test_file_system_without_acls(
     findings = info["directories"][0]["findings"]
     assert "acl_unsupported" in [finding["code"] for finding in findings]
     assert not info["compliant"]
+
+
+@pytest.mark.parametrize("check", [True, False], ids=["check", "run"])
+def test_file_system_that_is_read_only(
+    run_module: RunModule,
+    params: Params,
+    site: Path,
+    mounted: Callable[..., Path],
+    untouched: Untouched,
+    check: bool,
+) -> None:
+    tmpfs = mounted(site / "tmpfs", "-t", "tmpfs", "-o", "mode=0755", "none")
+    (tmpfs / "logs").mkdir()
+    os.chown(tmpfs / "logs", 64001, 64001)
+    subprocess.run(["mount", "-o", "remount,ro", tmpfs], check=True)
+    params["directories"][0]["path"] = f"{tmpfs}/logs"
+    with untouched():
+        result = run_module("log_directory", params, check=check)
+    parts = ("is mounted read-only: {logs}", "remount it read-write")
+    _refused(result, parts, tmpfs / "logs")
+
+
+@pytest.mark.parametrize("check", [True, False], ids=["check", "run"])
+def test_lock_directory_of_another(
+    run_module: RunModule, params: Params, untouched: Untouched, check: bool
+) -> None:
+    LOCK_DIRECTORY.mkdir(0o700, exist_ok=True)
+    os.chown(LOCK_DIRECTORY, 64001, 64001)
+    try:
+        with untouched():
+            result = run_module("log_directory", params, check=check)
+    finally:
+        os.chown(LOCK_DIRECTORY, 0, 0)
+    _refused(result, ("/run/logward can be exchanged by others",), Path())
+
+
+@pytest.mark.parametrize("module", ALL_MODULES)
+def test_disk_that_fails(
+    run_module: RunModule,
+    params: Params,
+    logs: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    module: str,
+) -> None:
+    def observe(_tree: Tree) -> None:
+        raise OSError(5, "Input/output error", str(logs))
+
+    monkeypatch.setattr(Tree, "observe", observe)
+    result = run_module(module, _only_for(module, params))
+    _refused(result, ("Input/output error", "{logs}"), logs)
 
 
 @contextmanager

@@ -26,6 +26,7 @@ from ansible_collections.logward.permissions.plugins.module_utils._acl import (
     from_mode,
     to_lines,
 )
+from ansible_collections.logward.permissions.plugins.module_utils._fs import _tree
 
 Params = dict[str, Any]
 RunModule = Callable[..., dict[str, Any]]
@@ -142,7 +143,7 @@ def rich(params: Params, logs: Path, site: Path) -> Iterator[Params]:
     """The parameters of a module call that has something of everything to say."""
     (logs / "link").symlink_to("app.log")
     os.mkfifo(logs / "fifo")
-    (logs / "hard").hardlink_to(logs / "app.log")
+    os.link(logs / "app.log", logs / "hard")
     for name, uid in ((b"foreign.log", 64009), (WEIRD, 64001), (b"work.log", 64002)):
         path = os.path.join(os.fsencode(logs), name)
         Path(os.fsdecode(path)).write_text("")
@@ -339,8 +340,15 @@ def test_info_and_repair_agree(run_module: RunModule, rich: Params) -> None:
         assert again["findings"] == remaining
 
 
+def _fail(*_arguments: Any) -> None:
+    raise OSError(5, "Input/output error")
+
+
 def test_names_of_any_bytes_are_text_in_every_result(
-    run_module: RunModule, params: Params, site: Path
+    run_module: RunModule,
+    params: Params,
+    site: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     weird = Path(os.fsdecode(os.path.join(os.fsencode(site), WEIRD)))
     (weird / "logs").mkdir(parents=True)
@@ -367,6 +375,15 @@ def test_names_of_any_bytes_are_text_in_every_result(
             "missing_directory",
         }
         assert shown in {each["path"] for each in findings}
+    unreadable = {**first, "path": f"{weird}/logs", "recurse": False}
+    with monkeypatch.context() as patch:
+        patch.setattr(_tree, "observe_name", _fail)
+        (weird / "logs/app.log").touch()
+        results.append(
+            run_module("log_directory", {**params, "directories": [unreadable]})
+        )
+    (skipped,) = results[-1]["directories"][0]["skipped"]
+    assert skipped["reason"] == "unreadable"
     for name in ("new", "link"):
         directory = {**first, "path": f"{weird}/{name}"}
         results.append(
@@ -377,6 +394,17 @@ def test_names_of_any_bytes_are_text_in_every_result(
         result.pop("invocation")
         # Raises where a byte that is no UTF-8 is smuggled through as a surrogate.
         json.dumps(result, ensure_ascii=False).encode("utf-8")
+
+
+def test_what_git_keeps_is_left_alone_unless_asked_for(
+    run_module: RunModule, params: Params, logs: Path
+) -> None:
+    for name in (".gitignore", "archive/.gitkeep"):
+        (logs / name).touch()
+        os.chown(logs / name, 64001, 64001)
+    assert run_module("log_directory", params)["directories"][0]["changed_inodes"] == 4
+    params["directories"][0]["exclude"] = []
+    assert run_module("log_directory", params)["directories"][0]["changed_inodes"] == 2
 
 
 # The diff
