@@ -99,7 +99,7 @@ class Tally:
 
     @property
     def decisions(self) -> int:
-        return self.outcomes.total()
+        return sum(self.outcomes.values())
 
     def add(self, prediction: Prediction) -> None:
         verdict = prediction.verdict
