@@ -9,7 +9,8 @@ Pure functions over values. The rules are those of ``fs/namei.c`` and
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from functools import cached_property
 
 from ._acl import EXECUTE, READ, WRITE, Acl, from_mode, in_force
 from ._identity import Identity
@@ -52,6 +53,14 @@ class Inode:
     def mode(self) -> int:
         """The twelve mode bits."""
         return self.special | self.acl.mode
+
+    @cached_property
+    def _hash(self) -> int:
+        return hash(tuple(getattr(self, each.name) for each in fields(self)))
+
+    def __hash__(self) -> int:
+        """Compute the hash once: decisions about inodes are looked up by them."""
+        return self._hash
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import struct
 from dataclasses import dataclass, replace
+from functools import cached_property, lru_cache
 from typing import Callable
 
 READ, WRITE, EXECUTE = 4, 2, 1
@@ -59,7 +60,7 @@ class Acl:
         """The nine permission bits of an inode that has this access ACL."""
         return self.user_obj << 6 | self.group_class << 3 | self.other
 
-    @property
+    @cached_property
     def meaning(self) -> Acl:
         """The same ACL without the differences that mean nothing."""
         return replace(
@@ -137,6 +138,7 @@ def _checked(single: dict[int, int], users: NamedEntries, groups: NamedEntries) 
     )
 
 
+@lru_cache(maxsize=1024)
 def encode(acl: Acl) -> bytes:
     """Return the bytes of the extended attribute, entries in kernel order."""
     entries = [(_USER_OBJ, acl.user_obj, _NO_ID)]

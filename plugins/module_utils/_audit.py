@@ -15,6 +15,7 @@ from ._names import display, path_fields
 from ._policy import Policy
 from ._predict import (
     AccessTable,
+    access_to,
     missing_directory,
     next_files,
 )
@@ -127,7 +128,7 @@ class _DirectoryAudit:
         for finding in step.findings(table, step.place.before, step.before):
             self._findings.add(finding)
         if step.before.kind == REGULAR and len(self._files) < self._max_listed:
-            rows = table.rows(step.place.before, step.before)
+            rows = access_to(table.policy, step.place.before, step.before)
             self._files.append(
                 {
                     **path_fields(step.path),

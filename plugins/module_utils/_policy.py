@@ -7,8 +7,10 @@ from __future__ import annotations
 import fnmatch
 import os
 import pwd
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from ._acl import EXECUTE, READ, WRITE
@@ -155,7 +157,12 @@ class Policy:
 
     def excluded(self, relative_path: str) -> bool:
         """Tell whether a path below the directory is left alone."""
-        return any(fnmatch.fnmatchcase(relative_path, glob) for glob in self.exclude)
+        return bool(self.exclude) and bool(_any_of(self.exclude).match(relative_path))
+
+
+@lru_cache(maxsize=64)
+def _any_of(globs: tuple[str, ...]) -> re.Pattern[str]:
+    return re.compile("|".join(fnmatch.translate(glob) for glob in globs))
 
 
 def parse_policies(

@@ -52,37 +52,49 @@ class NextFile:
 
 
 class AccessTable:
-    """Who may do what with the files of one directory after the other.
+    """Who may do what in a tree; what is alike is decided once.
 
-    Files that are alike are decided once; memory is bounded.
+    Memory is bounded: a tree has few distinct inodes, however many files.
     """
 
     def __init__(self, policy: Policy) -> None:
         """Start empty."""
         self.policy = policy
         self._place: Place | None = None
-        self._rows: dict[Inode, tuple[Access, ...]] = {}
+        self._way: tuple[Inode, ...] = ()
+        self._ways: dict[tuple[Inode, ...], int] = {}
+        self._fine: set[tuple[int, Inode]] = set()
 
-    def rows(self, place: Place, inode: Inode) -> tuple[Access, ...]:
-        """Predict what everybody in the policy may do with a file in ``place``."""
-        if place is not self._place or len(self._rows) >= _DISTINCT_INODES:
-            self._place = place
-            self._rows = {}
-        rows = self._rows.get(inode)
-        if rows is None:
-            rows = self._rows[inode] = access_to(self.policy, place, inode)
-        return rows
-
-    def findings(self, path: str, place: Place, inode: Inode) -> Iterator[Finding]:
-        """Yield whom a file, or the next file in a directory, locks out.
+    def findings(self, path: str, place: Place, inode: Inode) -> Sequence[Finding]:
+        """Return whom a file, or the next file in a directory, locks out.
 
         ``place`` is the directory itself, or the one that the file lies in.
         """
+        key = self._number_of(place), inode
+        if key in self._fine:
+            return ()
+        found = list(self._find(path, place, inode))
+        if not found:
+            self._fine.add(key)
+        return found
+
+    def _find(self, path: str, place: Place, inode: Inode) -> Iterator[Finding]:
         if inode.kind == REGULAR:
-            yield from _file_findings(self.policy, path, inode, self.rows(place, inode))
+            rows = access_to(self.policy, place, inode)
+            yield from _file_findings(self.policy, path, inode, rows)
         elif inode.kind == DIRECTORY:
             files = next_files(self.policy, place)
             yield from _next_file_findings(self.policy, path, files)
+
+    def _number_of(self, place: Place) -> int:
+        """Return the same number for places that are reached and are alike."""
+        if place is not self._place:
+            if len(self._fine) >= _DISTINCT_INODES:
+                self._fine.clear()
+                self._ways.clear()
+            self._place = place
+            self._way = (*(inode for _path, inode in place.ancestors), place.inode)
+        return self._ways.setdefault(self._way, len(self._ways))
 
 
 def access_to(policy: Policy, place: Place, inode: Inode) -> tuple[Access, ...]:

@@ -233,7 +233,7 @@ class Survey:
 
     def _place_of(self, visit: Visit) -> Change:
         """Return the directory of a visit: the walk goes in and out in order."""
-        parent = os.path.dirname(visit.path)
+        parent = visit.path[: -len(visit.name) - 1]
         while self._entered[-1][0] != parent:
             self._entered.pop()
         return self._entered[-1][1]

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from functools import lru_cache
 
 from .._access import Inode, Mount
 from .._acl import Acl, encode, in_force, with_mask_of_entries
@@ -15,9 +16,10 @@ from ._inode import ACCESS_XATTR, DEFAULT_XATTR, observe_fd, proc_path
 
 def same_permissions(one: Inode, other: Inode) -> bool:
     """Compare owner, group, mode and the meaning of both ACLs."""
-    return _permissions(one) == _permissions(other)
+    return one is other or _permissions(one) == _permissions(other)
 
 
+@lru_cache(maxsize=4096)
 def _permissions(inode: Inode) -> tuple[object, ...]:
     default = inode.default_acl.meaning if inode.default_acl else None
     return inode.kind, inode.uid, inode.gid, inode.special, inode.acl.meaning, default

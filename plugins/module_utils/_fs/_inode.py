@@ -9,9 +9,10 @@ import os
 import stat
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 from .._access import DIRECTORY, REGULAR, Inode, Mount
-from .._acl import Acl, decode, from_mode
+from .._acl import decode, from_mode
 from ._mounts import mount_of
 from ._statx import (
     APPEND_ONLY,
@@ -25,6 +26,7 @@ ACCESS_XATTR = "system.posix_acl_access"
 DEFAULT_XATTR = "system.posix_acl_default"
 CAPABILITY_XATTR = "security.capability"
 
+_DISTINCT_INODES = 4096
 _KINDS = {
     stat.S_IFDIR: DIRECTORY,
     stat.S_IFREG: REGULAR,
@@ -81,38 +83,64 @@ def observe_name(
 def _observed(
     status: Status, path: str, follow: bool, mounts: Mapping[int, Mount]
 ) -> Observation:
-    kind = _KINDS.get(stat.S_IFMT(status.mode), "device")
-    access: Acl | None = None
-    default: Acl | None = None
-    if kind in (DIRECTORY, REGULAR):
-        access = read_acl(path, ACCESS_XATTR, follow)
-    if kind == DIRECTORY:
-        default = read_acl(path, DEFAULT_XATTR, follow)
-    inode = Inode(
-        kind=kind,
-        uid=status.uid,
-        gid=status.gid,
-        special=status.mode & 0o7000,
-        acl=access or from_mode(status.mode),
-        default_acl=default,
-        links=status.links,
-        immutable=bool(status.attributes & IMMUTABLE),
-        append_only=bool(status.attributes & APPEND_ONLY),
-        mount=mount_of(mounts, status.mount_id),
+    format_bits = stat.S_IFMT(status.mode)
+    access = default = None
+    if format_bits in (stat.S_IFREG, stat.S_IFDIR):
+        access = _read_xattr(path, ACCESS_XATTR, follow)
+    if format_bits == stat.S_IFDIR:
+        default = _read_xattr(path, DEFAULT_XATTR, follow)
+    inode = _inode(
+        status.mode,
+        status.uid,
+        status.gid,
+        status.links,
+        status.attributes,
+        access,
+        default,
+        mount_of(mounts, status.mount_id),
     )
     stamp = Stamp(status.device, status.ino, status.born_ns)
     return Observation(inode, stamp, status.mount_id)
 
 
-def read_acl(path: str, attribute: str, follow: bool) -> Acl | None:
-    """Return an ACL; None where there is none or none can be."""
+def _read_xattr(path: str, attribute: str, follow: bool) -> bytes | None:
+    """Return the bytes of an ACL; None where there is none or none can be."""
     try:
-        value = os.getxattr(path, attribute, follow_symlinks=follow)
+        return os.getxattr(path, attribute, follow_symlinks=follow)
     except OSError as error:
         if error.errno in (errno.ENODATA, errno.EOPNOTSUPP):
             return None
         raise
-    return decode(value)
+
+
+@lru_cache(maxsize=_DISTINCT_INODES)
+def _inode(
+    mode: int,
+    uid: int,
+    gid: int,
+    links: int,
+    attributes: int,
+    access: bytes | None,
+    default: bytes | None,
+    mount: Mount,
+) -> Inode:
+    """Return the same value for inodes that are alike, as most of a tree are.
+
+    Whatever is decided about one of them then holds for all at no cost.
+    """
+    acl = decode(access) if access is not None else None
+    return Inode(
+        kind=_KINDS.get(stat.S_IFMT(mode), "device"),
+        uid=uid,
+        gid=gid,
+        special=mode & 0o7000,
+        acl=acl or from_mode(mode),
+        default_acl=decode(default) if default is not None else None,
+        links=links,
+        immutable=bool(attributes & IMMUTABLE),
+        append_only=bool(attributes & APPEND_ONLY),
+        mount=mount,
+    )
 
 
 def has_capability(fd: int) -> bool:

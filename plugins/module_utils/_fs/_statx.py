@@ -22,7 +22,8 @@ _BASIC_STATS, _BTIME, _MNT_ID = 0x7FF, 0x800, 0x1000
 _WANTED = _BASIC_STATS | _BTIME | _MNT_ID
 # mask, attributes, nlink, uid, gid, mode, ino, btime, device, mount id
 _LAYOUT = struct.Struct("=I4xQIIIH2xQ40xqI4x40xIIQ")
-_SIZE = 256
+# One for all calls: a module has a single thread.
+_BUFFER = ctypes.create_string_buffer(256)
 
 
 class Status(NamedTuple):
@@ -67,9 +68,8 @@ def status_of_name(directory_fd: int, name: str) -> Status:
 
 
 def _statx(directory_fd: int, name: bytes, flags: int) -> Status:
-    buffer = ctypes.create_string_buffer(_SIZE)
     flags |= _AT_SYMLINK_NOFOLLOW | _AT_NO_AUTOMOUNT
-    if _CALL(directory_fd, name, flags, _WANTED, buffer):
+    if _CALL(directory_fd, name, flags, _WANTED, _BUFFER):
         error = ctypes.get_errno()
         raise OSError(error, os.strerror(error), os.fsdecode(name))
     (
@@ -85,7 +85,7 @@ def _statx(directory_fd: int, name: bytes, flags: int) -> Status:
         major,
         minor,
         mount_id,
-    ) = _LAYOUT.unpack_from(buffer)
+    ) = _LAYOUT.unpack_from(_BUFFER)
     return Status(
         attributes,
         links,

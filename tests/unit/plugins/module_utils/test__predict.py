@@ -32,6 +32,7 @@ from ansible_collections.logward.permissions.plugins.module_utils._identity impo
 from ansible_collections.logward.permissions.plugins.module_utils._policy import Policy
 from ansible_collections.logward.permissions.plugins.module_utils._predict import (
     AccessTable,
+    access_to,
     finding_of,
     missing_directory,
     next_file_losses,
@@ -206,11 +207,8 @@ def test_remedy_quotes_what_a_shell_would_not_take() -> None:
     assert str(finding.remedy).endswith("'/my srv'")
 
 
-def test_files_that_are_alike_are_decided_once_in_each_directory() -> None:
-    table = AccessTable(policy(WEB, QUEUE))
-    here, there = place(), place(0o700)
-    rows = table.rows(here, log())
-    assert table.rows(here, log()) is rows
+def test_what_everybody_may_do_with_a_file() -> None:
+    rows = access_to(policy(WEB, QUEUE), place(), log())
     assert [
         (each.identity.id, each.operation, each.verdict.reason) for each in rows
     ] == [
@@ -219,8 +217,17 @@ def test_files_that_are_alike_are_decided_once_in_each_directory() -> None:
         ("queue", "read", "granted_other"),
         ("queue", "append", "denied_other"),
     ]
-    assert table.rows(there, log())[2].verdict.reason == "denied_search"
-    assert table.rows(here, log()) == rows
+
+
+def test_what_is_fine_in_one_place_need_not_be_in_another() -> None:
+    table = AccessTable(policy(WEB, QUEUE))
+    here, there = place(), place(0o700)
+    fine, denied = log(0o666), log(0o644)
+    for _again in range(2):
+        assert list(table.findings("a", here, fine)) == []
+        assert [each.path for each in table.findings("b", here, denied)] == ["b"]
+        (finding,) = table.findings("c", there, fine)
+        assert (finding.code, finding.subject) == ("writer_denied", "queue")
 
 
 def test_next_files() -> None:

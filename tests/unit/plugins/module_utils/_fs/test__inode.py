@@ -22,7 +22,6 @@ from ansible_collections.logward.permissions.plugins.module_utils._fs import (
 )
 from ansible_collections.logward.permissions.plugins.module_utils._fs._inode import (
     observe_name,
-    read_acl,
     supports_acls,
     without_acls,
 )
@@ -190,7 +189,7 @@ def test_file_system_without_acls(site: Path, mounted: Callable[..., Path]) -> N
     for path, supported in ((ramfs, False), (site, True)):
         with pinned(path) as fd:
             assert supports_acls(fd) is supported
-        assert read_acl(str(path), "system.posix_acl_access", follow=True) is None
+        assert observed(path).inode.acl.is_minimal
     observation = without_acls(observed(site))
     assert not observation.inode.mount.acl_supported
     assert observation.stamp == observed(site).stamp
