@@ -71,6 +71,10 @@ CHANGES = {
         file(WEB, WEB, from_mode(0o640)),
         file(WEB, GROUP, Acl(6, 0, 0, 4, (), ((WEB, 4),))),
     ),
+    "group that has more": (
+        file(WEB, WEB, Acl(6, 4, 0, 6, (), ((GROUP, 6),))),
+        file(WEB, GROUP, Acl(6, 6, 0, 6, (), ((WEB, 4),))),
+    ),
     "group, and a grant": (
         file(WEB, WEB, from_mode(0o664)),
         file(WEB, GROUP, Acl(6, 4, 4, 6, ((QUEUE, 6),), ((WEB, 6),))),
