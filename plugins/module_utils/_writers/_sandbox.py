@@ -1,0 +1,91 @@
+# Copyright: Logward contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The mount namespace of a service, as systemd.exec(5) describes it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+#: What ProtectHome= and PrivateTmp= are about.
+_HOMES = ("/home", "/root", "/run/user")
+_TEMPORARY = ("/tmp", "/var/tmp")  # noqa: S108
+_PROTECTED = {
+    "yes": ("/usr", "/boot", "/efi"),
+    "full": ("/usr", "/boot", "/efi", "/etc"),
+    "strict": ("/",),
+}
+#: What ProtectSystem=strict leaves to settings of their own.
+_NEVER_STRICT = ("/dev", "/proc", "/sys", *_HOMES)
+
+
+@dataclass(frozen=True)
+class Sandbox:
+    """Which of the host's files a service's mount namespace lets it write.
+
+    The lists hold what systemd.exec(5) lets stand there, prefixes included.
+    ``bind_paths`` counts where a path stays in its place. Paths are compared
+    as they are: give one without symbolic links in it.
+    """
+
+    protect_system: str = "no"
+    protect_home: str = "no"
+    private_tmp: bool = False
+    read_only_paths: tuple[str, ...] = ()
+    read_write_paths: tuple[str, ...] = ()
+    inaccessible_paths: tuple[str, ...] = ()
+    bind_paths: tuple[str, ...] = ()
+    bind_read_only_paths: tuple[str, ...] = ()
+    temporary_paths: tuple[str, ...] = ()
+
+    def writable(self, path: str) -> bool:
+        """Tell whether a file of the host is there, and not read-only."""
+        # Nothing below an inaccessible directory can be made accessible again.
+        if _longest(path, self._inaccessible()):
+            return False
+        bound = _bound(self.bind_paths)
+        bound_read_only = _bound(self.bind_read_only_paths)
+        # What is below a temporary directory is not the host's, unless bound.
+        hidden = _longest(path, self._temporary())
+        if hidden > _longest(path, bound + bound_read_only):
+            return False
+        read_only = self._read_only() + bound_read_only
+        read_write = self._read_write() + bound
+        # The longest wins; where both are the same directory, read-only does.
+        frozen = _longest(path, read_only)
+        return frozen == 0 or frozen < _longest(path, read_write)
+
+    def _inaccessible(self) -> tuple[str, ...]:
+        homes = _HOMES if self.protect_home == "yes" else ()
+        return (*self.inaccessible_paths, *homes)
+
+    def _temporary(self) -> tuple[str, ...]:
+        homes = _HOMES if self.protect_home == "tmpfs" else ()
+        private = _TEMPORARY if self.private_tmp else ()
+        mounted = (each.partition(":")[0] for each in self.temporary_paths)
+        return (*mounted, *homes, *private)
+
+    def _read_only(self) -> tuple[str, ...]:
+        homes = _HOMES if self.protect_home == "read-only" else ()
+        system = _PROTECTED.get(self.protect_system, ())
+        return (*self.read_only_paths, *homes, *system)
+
+    def _read_write(self) -> tuple[str, ...]:
+        strict = _NEVER_STRICT if self.protect_system == "strict" else ()
+        return (*self.read_write_paths, *strict)
+
+
+def _longest(path: str, directories: Iterable[str]) -> int:
+    """Return the length of the longest that is, or holds, a path; 0 if none."""
+    best = 0
+    for directory in directories:
+        plain = directory.lstrip("-+").rstrip("/") + "/"
+        if f"{path}/".startswith(plain):
+            best = max(best, len(plain))
+    return best
+
+
+def _bound(bindings: Iterable[str]) -> tuple[str, ...]:
+    """Return what is bound to where it is anyway."""
+    ends = (binding.lstrip("-+").split(":") for binding in bindings)
+    return tuple(each[0] for each in ends if each[0] in each[1:2] or len(each) == 1)
