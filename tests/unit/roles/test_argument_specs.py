@@ -41,3 +41,9 @@ def test_required_options_have_no_default(role: Path) -> None:
 
 def test_names_are_of_the_one_vocabulary(role: Path) -> None:
     assert all(name.startswith("logward_") for name in options(role))
+
+
+def test_variables_can_be_checked_before_anything_is_touched(role: Path) -> None:
+    entry_points = read(role / "meta" / "argument_specs.yml")["argument_specs"]
+    assert entry_points["check"]["options"] == entry_points["main"]["options"]
+    assert (role / "tasks" / "check.yml").exists()

@@ -1,0 +1,113 @@
+# Copyright: Logward contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The table of the audit: readable in 80 columns, whatever names there are."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from ansible.parsing.dataloader import DataLoader
+from ansible.template import Templar, trust_as_template
+
+TEMPLATE = Path("roles/audit/templates/access.txt.j2").resolve()
+MOST = 66
+
+NAMES = [
+    "laravel-2026-11-23.log",
+    "{{ 7 * 7 }}.log",
+    "%d %s {% raw %}.log",
+    "'single' quotes.log",
+    '"double" quotes.log',
+    "a: blank after a colon #2.log",
+    "-dash.log",
+    "@at.log",
+    "backslash\\n.log",
+    "archive/2026/of/many/directories/laravel-2026-11-23.log",
+]
+
+
+def row(identity: str, operation: str) -> dict[str, Any]:
+    return {"identity": identity, "operation": operation, "allowed": True}
+
+
+def directory(names: list[str], ids: list[str], **more: Any) -> dict[str, Any]:
+    access = [row(each, operation) for each in ids for operation in ("read", "append")]
+    return {
+        "path": "/srv/logs",
+        "owner": "www-data",
+        "group": "adm",
+        "mode": "2775",
+        "filesystem": {"type": "ext4"},
+        "totals": {"files": len(names)},
+        "identities": [{"id": each} for each in ids],
+        "files": [{"path": name, "access": access} for name in names],
+        "next_file": [
+            {"creator": each, "allowed": True, "access": access} for each in ids
+        ],
+        "findings": [],
+        **more,
+    }
+
+
+def lines(*directories: dict[str, Any]) -> list[str]:
+    """Render the template as the role does."""
+    audit = {"directories": list(directories)}
+    templar = Templar(DataLoader(), variables={"logward_audit": audit})
+    template = trust_as_template(TEMPLATE.read_text(encoding="utf-8"))
+    text = templar.template(template, escape_backslashes=False)
+    return [line.strip() for line in text.splitlines()]
+
+
+def columns(line: str) -> list[int]:
+    """Where the columns of the identities begin, after the 30 for the name."""
+    return [each.start() for each in re.finditer(r"(?<= )\S", line[30:])]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_no_name_shifts_the_columns(name: str) -> None:
+    shown = lines(directory([name], ["www-data", "queue", "root"]))
+    head, file = shown[2], shown[3]
+    assert columns(head) == columns(file) == [1, 10, 16]
+    dumped = yaml.safe_dump(shown, allow_unicode=True, width=80)
+    assert f"- {head}\n- {file}\n" in dumped
+
+
+def test_a_long_path_keeps_its_end() -> None:
+    assert lines(directory(NAMES[-1:], ["root"]))[3].startswith("archive/20...el-2026-")
+
+
+def test_many_identities_get_several_blocks() -> None:
+    ids = [f"application-{number}" for number in range(7)]
+    shown = lines(directory(NAMES[:1], [*ids, "process:php:" + "x" * 80]))
+    heads = [line for line in shown if line.startswith("who can")]
+    assert [head.count("application-") for head in heads] == [2, 2, 2, 1, 0]
+    assert sum(line.startswith("laravel") for line in shown) == len(heads)
+    assert max(map(len, shown)) <= MOST
+    assert "" not in shown
+
+
+def test_a_finding_says_where() -> None:
+    findings = [
+        {
+            "severity": "error",
+            "path": path,
+            "message": f"queue cannot append to {message}",
+            "remedy": "run the remediate playbook",
+        }
+        for path, message in [("a.log", "a.log"), ("/srv/logs", "the next file")]
+    ]
+    assert lines(directory([], ["root"], findings=findings))[-3:] == [
+        "ERROR queue cannot append to a.log",
+        "ERROR /srv/logs - queue cannot append to the next file",
+        "TO DO run the remediate playbook",
+    ]
+
+
+def test_a_missing_directory_is_skipped() -> None:
+    missing = {"path": "/nowhere", "findings": [{"code": "missing_directory"}]}
+    assert lines(missing) == ["/nowhere", "does not exist, skipped"]
