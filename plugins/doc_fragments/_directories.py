@@ -123,3 +123,13 @@ options:
             V('0600'), which leaves named writers nothing.
         type: str
 """
+
+    # The same for modules that find the directories themselves.
+    DISCOVERABLE = DOCUMENTATION.replace(
+        """    required: true
+    suboptions:
+      path:""",
+        """    suboptions:
+      path:""",
+        1,
+    )

@@ -4,15 +4,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from typing import Any
 
 from ._access import DIRECTORY, REGULAR
-from ._findings import Findings
+from ._discover import suggest_policy
+from ._findings import Finding, Findings
 from ._fs import MissingDirectory, Tree
+from ._laravel import application_of_logs, daily_log
 from ._names import display, path_fields
-from ._policy import Policy
+from ._policy import Policy, parse_policies
 from ._predict import (
     AccessTable,
     access_to,
@@ -34,6 +36,30 @@ from ._survey import (
     require_root,
 )
 from ._writers._source import NOBODY, Found
+
+
+def audit_host(
+    directories: Sequence[Mapping[str, Any]] | None,
+    identities: Sequence[Mapping[str, Any]],
+    max_listed: int,
+    found: Found,
+) -> dict[str, Any]:
+    """Audit what is declared; without a declaration, what is found.
+
+    Raises OptionError for a declaration that cannot be meant.
+    """
+    suggested = suggest_policy(found) if directories is None else None
+    declared = directories if suggested is None else suggested
+    nothing_found = suggested is not None and not suggested
+    policies = [] if nothing_found else parse_policies(declared or [], identities)
+    result = audit(policies, max_listed, found)
+    result["problems"] = [
+        {**path_fields(each.path), "line": each.line, "message": each.message}
+        for each in found.problems
+    ]
+    if suggested is not None:
+        result["suggested_policy"] = suggested
+    return result
 
 
 def audit(
@@ -118,7 +144,7 @@ class _DirectoryAudit:
         }
 
     def _judge_directory(self) -> None:
-        for finding in self._survey.findings():
+        for finding in (*self._survey.findings(), *_daily(self._survey.policy.path)):
             self._findings.add(finding)
 
     def _judge(self, step: Step) -> None:
@@ -139,3 +165,19 @@ class _DirectoryAudit:
 
 
 _PLURALS = {REGULAR: "files", DIRECTORY: "directories"}
+
+
+def _daily(path: str) -> Iterator[Finding]:
+    """Tell when the next file comes, where the application's settings say so."""
+    application = application_of_logs(path)
+    daily = daily_log(application) if application is not None else None
+    if daily is not None:
+        setting = f"{daily.key}={daily.value}"
+        yield Finding(
+            "daily_log_on",
+            daily.path,
+            daily.key,
+            setting,
+            f"A new file will appear at 00:00 {daily.timezone}, because {setting} in "
+            f"{display(daily.path)}",
+        )

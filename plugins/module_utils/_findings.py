@@ -82,6 +82,11 @@ KINDS = {
         "A process writes here that no policy names",
         "add its user to the writers, or have it log elsewhere",
     ),
+    "daily_log_on": Kind(
+        INFO,
+        "The application starts a new log file each day",
+        "see that every writer can write the next one, before midnight",
+    ),
     "groups_stale": Kind(
         WARNING,
         "A process runs without groups that its user has",

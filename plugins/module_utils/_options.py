@@ -63,3 +63,9 @@ def checked_count(params: Mapping[str, Any], option: str) -> int:
     if count < 0:
         raise OptionError(option, count, "is below 0", "Give 0 for none, or more")
     return count
+
+
+def discoverable_policy_options() -> dict[str, Any]:
+    """Return the same, with ``directories`` left out where they are discovered."""
+    options = policy_options()
+    return {**options, "directories": {**options["directories"], "required": False}}

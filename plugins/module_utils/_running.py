@@ -1,24 +1,26 @@
 # Copyright: Logward contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What runs, held against what is declared."""
+"""Who runs or is configured to write, held against what is declared."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from dataclasses import replace
 
 from ._findings import Finding
 from ._identity import Identity, group_name, user_name
+from ._laravel import application_of_logs
 from ._names import display
 from ._policy import Policy
 from ._writers._source import Found, Writer
 
 
 def with_running(policy: Policy, found: Found) -> Policy:
-    """Return the policy with the processes that write below its directory.
+    """Return the policy with all others who were found to write there.
 
-    One that runs just as declared lends its pids to the declared identity;
-    any other is an identity of its own, which creates files as it does.
+    Who runs, or is configured, just as declared lends its pids to the declared
+    identity; any other is an identity of its own, which creates files as it does.
     """
     writers = _writing_below(policy, found)
     return replace(
@@ -26,21 +28,34 @@ def with_running(policy: Policy, found: Found) -> Policy:
         writers=_with_pids(policy.writers, writers),
         readers=_with_pids(policy.readers, writers),
         others=_with_pids(policy.others, writers),
-        running=tuple(
-            replace(writer.identity, pids=writer.pids)
-            for writer in writers
-            if not any(_same(writer.identity, each) for each in policy.identities)
-        ),
+        running=_different(policy, writers),
     )
 
 
 def _writing_below(policy: Policy, found: Found) -> list[Writer]:
-    prefix = f"{policy.path}/"
+    """Return who logs in the directory, or works for the application it is of."""
+    logs = f"{policy.path}/"
+    base = application_of_logs(policy.path)
     return [
         writer
         for writer in found.writers
-        if any(log.startswith(prefix) for log in writer.logs + writer.deleted)
+        if any(log.startswith(logs) for log in writer.logs + writer.deleted)
+        or (base is not None and any(_is_in(base, path) for path in writer.mentions))
     ]
+
+
+def _is_in(base: str, path: str) -> bool:
+    return f"{os.path.realpath(path)}/".startswith(f"{base}/")
+
+
+def _different(policy: Policy, writers: list[Writer]) -> tuple[Identity, ...]:
+    """Return those who open and create otherwise than all who are declared."""
+    different: list[Identity] = []
+    for writer in writers:
+        known = (*policy.identities, *different)
+        if not any(_same(writer.identity, each) for each in known):
+            different.append(replace(writer.identity, pids=writer.pids))
+    return tuple(different)
 
 
 def _with_pids(
@@ -96,12 +111,13 @@ def _lacked(running: Identity, declared: Identity) -> frozenset[int]:
 
 def _undeclared(policy: Policy, writer: Writer) -> Finding:
     user = user_name(writer.identity.uid)
+    opened = f" writes {display(writer.logs[0])}" if writer.logs else ""
     return Finding(
         "undeclared_writer",
         policy.path,
-        writer.identity.name,
-        f"{writer.origin} writes {display(writer.logs[0])}" if writer.logs else "",
-        f"{writer.identity.name} writes here, and no policy names {user}: what it "
+        writer.service,
+        f"{writer.origin}{opened}",
+        f"{writer.service} writes here as {user}, whom no policy names: what it "
         "creates can lock the others out, and nothing keeps it from being locked out",
         f"add {user} to the writers, or have it log elsewhere",
     )

@@ -12,7 +12,11 @@ version_added: 0.1.0
 description:
   - Reads log directories, and decides by the kernel's rules what every identity of the policy can
     do with each file that is there, and with the next file of every writer before it exists.
-  - Changes nothing. Symbolic links are not followed, and no file is opened.
+  - Without O(directories) it finds the directories that several identities log to, and Laravel's
+    C(storage/logs), and suggests a policy for them.
+  - Apache, supervisor, PHP-FPM, systemd, cron and running processes are asked who writes. Whoever
+    writes to a directory, or works for the application it is of, and is in no policy, is a finding.
+  - Changes nothing. Symbolic links are not followed, and no log is opened.
 options:
   processes:
     description:
@@ -30,7 +34,7 @@ options:
 extends_documentation_fragment:
   - logward.permissions._attributes
   - logward.permissions._attributes.info_module
-  - logward.permissions._directories
+  - logward.permissions._directories.discoverable
 attributes:
   safe_file_operations:
     support: full
@@ -50,6 +54,10 @@ EXAMPLES = r"""
         writers: [www-data, queue, root]
         readers: ['@adm']
   register: logs
+
+- name: Find out who logs where, and what policy that suggests
+  logward.permissions.log_directory_info:
+  register: found
 
 - name: Stop a deployment that would fail at midnight
   ansible.builtin.assert:
@@ -383,6 +391,38 @@ compliant:
   description: Whether every directory is.
   returned: success
   type: bool
+suggested_policy:
+  description: A policy for what was found, in the form of O(directories).
+  returned: when O(directories) is left out
+  type: list
+  elements: dict
+  sample:
+    - path: /srv/payments/storage/logs
+      writers: [queue, root, www-data]
+problems:
+  description: Configurations that could not be understood; the audit went on without them.
+  returned: success
+  type: list
+  elements: dict
+  contains:
+    path:
+      description: The file.
+      returned: success
+      type: str
+      sample: /etc/supervisor/conf.d/worker.conf
+    path_b64:
+      description: The bytes of the path in Base64.
+      returned: when it is not printable UTF-8
+      type: str
+    line:
+      description: The line, or 0 for the file as a whole.
+      returned: success
+      type: int
+      sample: 7
+    message:
+      description: What is wrong with it.
+      returned: success
+      type: str
 findings_total:
   description: The number of findings of all directories.
   returned: success
@@ -390,41 +430,62 @@ findings_total:
   sample: 3
 """
 
+from collections.abc import Mapping
+from typing import Any
+
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.logward.permissions.plugins.module_utils._audit import audit
+from ansible_collections.logward.permissions.plugins.module_utils._audit import (
+    audit_host,
+)
+from ansible_collections.logward.permissions.plugins.module_utils._discover import (
+    merged,
+)
 from ansible_collections.logward.permissions.plugins.module_utils._errors import (
     LogwardError,
 )
 from ansible_collections.logward.permissions.plugins.module_utils._options import (
     checked_count,
-    policy_options,
-)
-from ansible_collections.logward.permissions.plugins.module_utils._policy import (
-    parse_policies,
+    discoverable_policy_options,
 )
 from ansible_collections.logward.permissions.plugins.module_utils._writers._processes import (
     running_writers,
 )
+from ansible_collections.logward.permissions.plugins.module_utils._writers._source import (
+    Found,
+)
+from ansible_collections.logward.permissions.plugins.module_utils._writers._sources import (
+    SOURCES,
+)
+
+
+def _found(params: Mapping[str, Any]) -> Found:
+    """Look at what is configured, and at what runs if that is wanted."""
+    declared = params["directories"]
+    below = ["/"] if declared is None else [each["path"] for each in declared]
+    configured = [discover() for discover in SOURCES]
+    running = [running_writers(below)] if params["processes"] else []
+    return merged([*configured, *running])
 
 
 def main() -> None:
     """Run the module."""
     module = AnsibleModule(
         argument_spec={
-            **policy_options(),
+            **discoverable_policy_options(),
             "processes": {"type": "bool", "default": True},
             "max_listed": {"type": "int", "default": 100},
         },
         supports_check_mode=True,
     )
     try:
-        policies = parse_policies(
-            module.params["directories"], module.params["identities"]
-        )
-        paths = [policy.path for policy in policies if module.params["processes"]]
         max_listed = checked_count(module.params, "max_listed")
-        result = audit(policies, max_listed, running_writers(paths))
+        result = audit_host(
+            module.params["directories"],
+            module.params["identities"],
+            max_listed,
+            _found(module.params),
+        )
     except (LogwardError, OSError) as error:
         module.fail_json(msg=str(error))
     else:

@@ -50,6 +50,7 @@ class Story:
     """What was seen, in the order in which it happened."""
 
     before_midnight: dict[str, bool]
+    discovery: Play
     root_logged_first: bool
     pay_after_midnight: int
     worker_in_outage: str
@@ -91,6 +92,7 @@ def story() -> Story:
         }
 
     seen: dict[str, object] = {"before_midnight": everybody_logs(by_cron=True)}
+    seen["discovery"] = run_playbook(inventory, "audit")
     host.quiet()
     host.next_midnight()
     seen["root_logged_first"] = host.log_as("root")
@@ -148,6 +150,28 @@ def differing(before: Listing, after: Listing) -> set[str]:
 
 def test_everybody_logs_before_midnight(story: Story) -> None:
     assert story.before_midnight == dict.fromkeys(WRITERS, True)
+
+
+def test_without_a_policy_the_audit_predicts_the_outage(story: Story) -> None:
+    found = story.discovery.result(AUDIT)
+    assert found["suggested_policy"] == [
+        {"path": LOGS, "writers": ["queue", "root", "www-data"]}
+    ]
+    assert story.discovery.exit_status == 2
+    (logs,) = found["directories"]
+    next_file = {each["creator"]: each for each in logs["next_file"]}["root"]
+    assert (next_file["owner"], next_file["mode"]) == ("root", "0644")
+    (denied,) = (
+        row
+        for row in next_file["access"]
+        if (row["identity"], row["operation"]) == ("www-data", "append")
+    )
+    assert (denied["allowed"], denied["reason"]) == (False, "denied_group")
+    cause = {each["code"]: each["message"] for each in logs["findings"]}["daily_log_on"]
+    assert cause == (
+        "A new file will appear at 00:00 UTC, because LOG_CHANNEL=daily in "
+        "/srv/payments/.env"
+    )
 
 
 def test_after_midnight_the_service_is_down(story: Story) -> None:

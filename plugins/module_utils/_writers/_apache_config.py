@@ -174,7 +174,7 @@ class _Reader:
                 return
             self._line(path, line, text, sections, inside)
         for section in sections[1:]:
-            self._report(path, section.line, f"<{section.name}> is never closed")
+            self._report(path, section.line, f"<{short(section.name)}> is never closed")
 
     def _report(self, path: str, line: int, message: str) -> None:
         self.configuration.problems[Problem(path, line, message)] = None
@@ -225,7 +225,8 @@ class _Reader:
             return
         while sections[-1].name != name:
             forgotten = sections.pop()
-            self._report(path, forgotten.line, f"<{forgotten.name}> is never closed")
+            message = f"<{short(forgotten.name)}> is never closed"
+            self._report(path, forgotten.line, message)
         sections.pop()
 
     def _holds(self, name: str, argument: str) -> bool:
@@ -275,7 +276,7 @@ class _Reader:
         self._modules.add(name)
         self._sources |= {f"mod_{stem}.c", f"{library}.c"}
         if stem.startswith("mpm_"):
-            self._sources.add(f"{stem.removeprefix('mpm_')}.c")
+            self._sources |= {f"{stem}.c", f"{stem.removeprefix('mpm_')}.c"}
 
     def use(self, directive: Directive, _place: _Place) -> None:
         macro = short(directive.arguments[0])

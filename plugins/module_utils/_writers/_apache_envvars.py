@@ -56,6 +56,7 @@ _EXPANSION = re.compile(r"([A-Za-z_]\w*)(?:(:?[-+]|##?|%%?)(.*))?", re.DOTALL)
 _IS_PATTERN = re.compile(r"[*?\[\\$`]")
 _LOOPS = {"for", "while", "until", "case", "select"}
 _MAX_DEPTH = 4
+_MAX_BRANCHES = 100
 
 
 @dataclass
@@ -176,11 +177,12 @@ class _Shell:
 
     def _run(self, command: Command) -> None:
         words = list(command.words)
-        while words and words[0] in {"then", "do", "{", "}"}:
-            if words.pop(0) == "then" and self._branches:
-                self._branches[-1].asking = False
+        while words and words[0] in {"then", "else", "do", "{", "}"}:
+            self._enter(words.pop(0))
         if not words:
             return
+        if len(self._branches) == _MAX_BRANCHES:
+            raise ValueError("has an if in too many others", command.line)
         keyword, *rest = words
         branch = self._branches[-1] if self._branches else None
         if keyword == "if":
@@ -189,8 +191,8 @@ class _Shell:
             self._branches.append(_Branch(None, None))
         elif keyword in {"fi", "done", "esac"}:
             self._branches = self._branches[:-1]
-        elif branch is not None and keyword in {"else", "elif"}:
-            self._branches[-1] = self._otherwise(branch, keyword, rest)
+        elif branch is not None and keyword == "elif":
+            self._branches[-1] = self._otherwise(branch, rest)
         elif branch is not None and branch.asking:
             # if one && another
             branch.now = branch.taken = None
@@ -200,18 +202,22 @@ class _Shell:
             )
             self._do(keyword, rest, command.line, maybe=maybe)
 
+    def _enter(self, keyword: str) -> None:
+        """Begin a branch whose first command may stand on the same line."""
+        branch = self._branches[-1] if self._branches else _Branch(None, None)
+        if keyword == "then":
+            branch.asking = False
+        elif keyword == "else":
+            branch.now = None if branch.taken is None else not branch.taken
+
     def _asked(self, words: Sequence[str]) -> _Branch:
         answer = self._test(words)
         return _Branch(answer, answer, asking=True)
 
-    def _otherwise(
-        self, branch: _Branch, keyword: str, words: Sequence[str]
-    ) -> _Branch:
+    def _otherwise(self, branch: _Branch, words: Sequence[str]) -> _Branch:
         if branch.taken is None:
-            return _Branch(None, None, asking=keyword == "elif")
-        if branch.taken:
-            return _Branch(False, True)
-        return self._asked(words) if keyword == "elif" else _Branch(True, True)
+            return _Branch(None, None, asking=True)
+        return _Branch(False, True) if branch.taken else self._asked(words)
 
     def _do(self, name: str, words: list[str], line: int, *, maybe: bool) -> None:
         if all(_ASSIGNMENT.fullmatch(word) for word in (name, *words)):

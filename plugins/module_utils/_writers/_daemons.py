@@ -7,7 +7,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from .._errors import OptionError
-from .._identity import DEFAULT_REQUEST_MODE, Identity, resolve, user_name
+from .._identity import DEFAULT_REQUEST_MODE, Identity, resolve, resolve_gid, user_name
 
 SOURCE = "configured"
 #: No application lies below these.
@@ -46,7 +46,8 @@ def account(
             "is not a user of this host",
             "Create the user, or correct the name",
         )
-    declared = {"name": user, "user": user, "group": group or None}
+    gid = str(resolve_gid(group, "group")) if group else None
+    declared = {"name": user, "user": user, "group": gid}
     identity = resolve(user, option, {user: declared})
     return replace(
         identity,

@@ -25,13 +25,21 @@ MAX_FILES = 10_000
 def read_lines(path: str) -> list[str]:
     r"""Return the lines of a regular file, without the ``\n`` at their ends.
 
+    Otherwise as read_text().
+    """
+    lines = read_text(path).split("\n")
+    return lines[:-1] if lines[-1] == "" else lines
+
+
+def read_text(path: str) -> str:
+    """Return what a regular file holds.
+
     Symbolic links are followed: ``sites-enabled`` consists of them. FIFOs and
     devices are never opened, as they could block or act. Bytes that are not
     UTF-8 become what they become in file names (os.fsdecode). Raises OSError,
     also for what is not a regular file or is larger than MAX_BYTES.
     """
-    lines = os.fsdecode(_read(path)).split("\n")
-    return lines[:-1] if lines[-1] == "" else lines
+    return os.fsdecode(_read(path))
 
 
 def _read(path: str) -> bytes:

@@ -67,7 +67,7 @@ _SHOW = ("show", "--type=service", "--all", "--property=" + ",".join(_PROPERTIES
 
 _WORD = re.compile(r'"((?:[^"\\]|\\.)*)"|(\S+)')
 _FILE = re.compile(r"(?:file|append|truncate):(.+)")
-_ARGUMENTS = re.compile(r"argv\[\]=(.*?) ; ignore_errors=")
+_ARGUMENTS = re.compile(r"argv\[\]=(.*?) ; (?:ignore_errors|flags)=")
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,83 @@
+# Copyright: Logward contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Which directories services log to, and who writes there: a policy to start with."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+from ._errors import OptionError
+from ._identity import user_name
+from ._laravel import LOGS, application_of
+from ._names import display
+from ._policy import parse_policies
+from ._writers._source import Found, Writer
+
+#: Files below these are open for writing and are nobody's logs.
+_NO_LOGS = ("/dev/", "/memfd:", "/proc/", "/run/", "/sys/", "/var/lib/", "/var/cache/")
+
+
+def suggest_policy(found: Found) -> list[dict[str, Any]]:
+    """Return the ``directories`` that several identities write to.
+
+    A directory in which only root, or only a single user, logs needs no policy,
+    unless it is an application's own: the next user may come with the next job.
+    """
+    writers: dict[str, set[int]] = {}
+    applications = {f"{base}/{LOGS}" for base in _applications(found.writers)}
+    for directory in applications:
+        writers[directory] = set()
+    for writer in found.writers:
+        for directory in _directories(writer, applications):
+            writers.setdefault(directory, set()).add(writer.identity.uid)
+    suggested = [
+        {"path": path, "writers": sorted(user_name(uid) for uid in uids)}
+        for path, uids in sorted(writers.items())
+        if uids - {0} and (len(uids) > 1 or path in applications)
+    ]
+    return [each for each in suggested if _is_acceptable(each)]
+
+
+def _applications(writers: Iterable[Writer]) -> set[str]:
+    mentions = {mention for writer in writers for mention in writer.mentions}
+    found = (application_of(mention) for mention in mentions)
+    return {os.path.realpath(base) for base in found if base is not None}
+
+
+def _directories(writer: Writer, applications: set[str]) -> Iterator[str]:
+    """Yield the log directories that a writer's configuration or files show."""
+    for log in writer.logs:
+        if _is_log(log):
+            yield os.path.dirname(log)
+    for mention in writer.mentions:
+        path = os.path.realpath(mention)
+        for directory in applications:
+            base = directory[: -len(LOGS) - 1]
+            if f"{path}/".startswith(f"{base}/"):
+                yield directory
+
+
+def _is_log(path: str) -> bool:
+    if path.startswith(_NO_LOGS) or display(path) != path:
+        return False
+    directories = path.split("/")[:-1]
+    return path.endswith(".log") or bool({"log", "logs"} & set(directories))
+
+
+def _is_acceptable(declaration: dict[str, Any]) -> bool:
+    """Tell whether the policy could be pasted: the system's directories cannot."""
+    try:
+        parse_policies([declaration], [])
+    except OptionError:
+        return False
+    return os.path.isdir(declaration["path"])
+
+
+def merged(parts: Sequence[Found]) -> Found:
+    """Return what several sources found, as if one had found it all."""
+    return Found(
+        tuple(writer for part in parts for writer in part.writers),
+        tuple(problem for part in parts for problem in part.problems),
+    )

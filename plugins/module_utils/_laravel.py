@@ -1,0 +1,92 @@
+# Copyright: Logward contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Laravel applications: where they log, and whether a new file comes each day.
+
+Only the keys that decide that are looked at in ``.env``; nothing else of it
+goes anywhere (https://laravel.com/docs/logging).
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from ._writers._files import read_text
+
+LOGS = "storage/logs"
+_WORD = re.compile(r"[A-Za-z0-9_,./+-]{1,64}")
+_ENTRY = re.compile(r"^\s*(?:export\s+)?([A-Z_]+)\s*=\s*(.*?)\s*$", re.MULTILINE)
+_TIMEZONE = re.compile(
+    r"^\s*'timezone'\s*=>\s*(env\(\s*'APP_TIMEZONE'\s*,\s*)?'([A-Za-z0-9_/+-]+)'",
+    re.MULTILINE,
+)
+_KEYS = ("LOG_CHANNEL", "LOG_STACK", "APP_TIMEZONE")
+
+
+@dataclass(frozen=True)
+class DailyLog:
+    """Why a new log file appears each day, and when: ``timezone``'s midnight."""
+
+    path: str
+    key: str
+    value: str
+    timezone: str
+
+
+def application_of(path: str) -> str | None:
+    """Return the directory of the application that a path belongs to, or None."""
+    for candidate in _upwards(path):
+        is_application = os.path.isfile(os.path.join(candidate, "artisan"))
+        if is_application and os.path.isdir(os.path.join(candidate, LOGS)):
+            return candidate
+    return None
+
+
+def _upwards(path: str) -> Iterator[str]:
+    path = os.path.normpath(path)
+    while path != "/":
+        yield path
+        path = os.path.dirname(path)
+
+
+def application_of_logs(path: str) -> str | None:
+    """Return the application whose log directory ``path`` is, or None."""
+    base = path[: -len(LOGS) - 1]
+    return base if path == f"{base}/{LOGS}" and application_of(base) == base else None
+
+
+def daily_log(application: str) -> DailyLog | None:
+    """Return why a new file comes each day; None if none does, or none can tell."""
+    path = os.path.join(application, ".env")
+    try:
+        settings = _settings(read_text(path))
+    except OSError:
+        return None
+    for key in ("LOG_CHANNEL", "LOG_STACK"):
+        if "daily" in settings.get(key, "").split(","):
+            return DailyLog(path, key, settings[key], _timezone(application, settings))
+    return None
+
+
+def _settings(text: str) -> dict[str, str]:
+    """Return the keys that decide, and only those whose value is a word."""
+    found = {}
+    for key, written in _ENTRY.findall(text):
+        value = written.strip("\"'")
+        if key in _KEYS and _WORD.fullmatch(value):
+            found[key] = value
+    return found
+
+
+def _timezone(application: str, settings: Mapping[str, str]) -> str:
+    try:
+        text = read_text(os.path.join(application, "config/app.php"))
+    except OSError:
+        text = ""
+    configured = _TIMEZONE.search(text)
+    if configured is None:
+        return settings.get("APP_TIMEZONE", "UTC")
+    by_environment, zone = configured.groups()
+    return settings.get("APP_TIMEZONE", zone) if by_environment else zone

@@ -1,0 +1,92 @@
+# Copyright: Logward contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A policy for what is found: who logs where, and whom it cannot concern."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+
+from ansible_collections.logward.permissions.plugins.module_utils._discover import (
+    merged,
+    suggest_policy,
+)
+from ansible_collections.logward.permissions.plugins.module_utils._identity import (
+    Identity,
+)
+from ansible_collections.logward.permissions.plugins.module_utils._writers._source import (
+    Found,
+    Problem,
+    Writer,
+)
+
+
+def identity(uid: int) -> Identity:
+    return Identity(str(uid), str(uid), uid, uid, frozenset())
+
+
+def writer(uid: int, *logs: object, mentions: tuple[object, ...] = ()) -> Writer:
+    return Writer(
+        identity(uid),
+        f"process:{uid}",
+        "pid 1",
+        tuple(str(log) for log in logs),
+        tuple(str(mention) for mention in mentions),
+    )
+
+
+@pytest.fixture
+def site() -> Iterator[Path]:
+    """A directory outside of those of the system."""
+    with TemporaryDirectory(prefix="logward-", dir="/srv") as path:
+        yield Path(path).resolve()
+
+
+def suggested(*writers: Writer) -> dict[str, list[str]]:
+    return {each["path"]: each["writers"] for each in suggest_policy(Found(writers))}
+
+
+def test_a_directory_of_several_users(site: Path) -> None:
+    logs = site / "logs"
+    logs.mkdir()
+    one, two = writer(64001, logs / "a.log"), writer(64002, logs / "b.txt")
+    assert suggested(one, two) == {str(logs): ["64001", "64002"]}
+    assert suggested(one) == {}
+    assert suggested(one, writer(0, logs / "c.log")) == {str(logs): ["64001", "root"]}
+    assert suggested(writer(0, logs / "c.log")) == {}
+
+
+def test_an_application_of_whose_log_directory_nobody_tells(site: Path) -> None:
+    logs = site / "storage/logs"
+    logs.mkdir(parents=True)
+    (site / "public").mkdir()
+    (site / "artisan").touch()
+    web = writer(64001, mentions=(site / "public",))
+    cron = writer(0, mentions=(site, "/usr/bin/php"))
+    other = writer(64002, mentions=("/opt",))
+    assert suggested(web) == {str(logs): ["64001"]}
+    assert suggested(web, cron, other) == {str(logs): ["64001", "root"]}
+    assert suggested(cron) == {}
+
+
+@pytest.mark.parametrize(
+    "log",
+    ["/var/lib/app/db.log", "/dev/log", "/memfd:a.log", "/run/app/a.log", "/etc/a.log"],
+)
+def test_what_is_no_log_directory(log: str) -> None:
+    assert suggested(writer(64001, log), writer(64002, log)) == {}
+
+
+def test_what_is_open_but_no_log(site: Path) -> None:
+    assert suggested(writer(64001, site / "db"), writer(64002, site / "db")) == {}
+
+
+def test_merged() -> None:
+    problem = Problem("/etc/x", 1, "wrong")
+    parts = [Found((writer(1),)), Found((), (problem,)), Found((writer(2),))]
+    whole = merged(parts)
+    assert [each.identity.uid for each in whole.writers] == [1, 2]
+    assert whole.problems == (problem,)

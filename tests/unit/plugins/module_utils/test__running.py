@@ -1,0 +1,82 @@
+# Copyright: Logward contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Who is found to write, held against who is declared."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from ansible_collections.logward.permissions.plugins.module_utils._identity import (
+    Identity,
+)
+from ansible_collections.logward.permissions.plugins.module_utils._policy import Policy
+from ansible_collections.logward.permissions.plugins.module_utils._running import (
+    running_findings,
+    with_running,
+)
+from ansible_collections.logward.permissions.plugins.module_utils._writers._source import (
+    Found,
+    Writer,
+)
+
+WEB = Identity("web", "web", 64001, 64001, frozenset({64009}))
+POLICY = Policy("/srv/logs", (WEB,))
+
+
+def running(identity: Identity, *logs: str, **keys: object) -> Writer:
+    named = replace(identity, id=f"process:{identity.id}", source="running")
+    return Writer(named, "process:php", "pid 7", logs, pids=(7,), **keys)  # type: ignore[arg-type]
+
+
+def codes(*writers: Writer) -> list[tuple[str, str]]:
+    found = running_findings(POLICY, Found(writers))
+    return [(each.code, each.evidence) for each in found]
+
+
+def test_one_that_runs_as_declared_lends_its_pids() -> None:
+    policy = with_running(POLICY, Found((running(WEB, "/srv/logs/a"),)))
+    assert policy.running == ()
+    assert policy.writers == (WEB,)
+    assert policy.writers[0].pids == (7,)
+    assert codes(running(WEB, "/srv/logs/a")) == []
+
+
+def test_one_with_another_umask_creates_other_files() -> None:
+    narrow = replace(WEB, umask=0o077)
+    policy = with_running(POLICY, Found((running(narrow, "/srv/logs/a"),)))
+    assert [each.umask for each in policy.running] == [0o077]
+    assert policy.creators == (WEB, *policy.running)
+    # It is nobody whom the policy names: its files are not the policy's business.
+    assert policy.users == {WEB.uid}
+    assert policy.writers[0].pids == ()
+
+
+def test_the_same_identity_is_not_found_twice() -> None:
+    other = replace(WEB, uid=64002)
+    both = (
+        running(other, "/srv/logs/a"),
+        running(replace(other, id="b"), "/srv/logs/b"),
+    )
+    assert len(with_running(POLICY, Found(both)).running) == 1
+
+
+def test_one_that_writes_elsewhere_does_not_matter() -> None:
+    other = replace(WEB, uid=64002)
+    elsewhere = running(other, "/srv/logs.old/a", "/srv/log")
+    assert with_running(POLICY, Found((elsewhere,))).running == ()
+    assert codes(elsewhere) == []
+
+
+def test_one_that_no_policy_names() -> None:
+    agent = running(replace(WEB, uid=64002), "/srv/logs/agent.log")
+    assert codes(agent) == [("undeclared_writer", "pid 7 writes /srv/logs/agent.log")]
+
+
+def test_one_that_was_started_before_its_user_was_in_a_group() -> None:
+    stale = running(replace(WEB, groups=frozenset()), "/srv/logs/a")
+    assert codes(stale) == [("groups_stale", "pid 7 lacks 64009")]
+
+
+def test_one_that_holds_a_deleted_log() -> None:
+    holder = running(WEB, deleted=("/srv/logs/old.log",))
+    assert codes(holder) == [("deleted_file_held", "pid 7")]
