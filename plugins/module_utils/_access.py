@@ -167,21 +167,15 @@ def _search(identity: Identity, place: Place) -> Verdict | None:
 
 def may_read(identity: Identity, place: Place, inode: Inode) -> Verdict:
     """Decide open(O_RDONLY) of an existing inode in ``place``."""
-    refused = _search(identity, place)
-    if refused:
-        return refused
-    if inode.kind != REGULAR:
-        return Verdict(False, "denied_not_regular")
-    return permission(identity, inode, READ)
+    refused = _no_log_within_reach(identity, place, inode)
+    return refused or permission(identity, inode, READ)
 
 
 def may_append(identity: Identity, place: Place, inode: Inode) -> Verdict:
     """Decide open(O_WRONLY | O_APPEND | O_CREAT) of an existing inode."""
-    refused = _search(identity, place)
+    refused = _no_log_within_reach(identity, place, inode)
     if refused:
         return refused
-    if inode.kind != REGULAR:
-        return Verdict(False, "denied_not_regular")
     if _sticky_refuses(identity, place, inode):
         return Verdict(False, "denied_sticky")
     if inode.mount.read_only:
@@ -189,6 +183,15 @@ def may_append(identity: Identity, place: Place, inode: Inode) -> Verdict:
     if inode.immutable:
         return Verdict(False, "denied_immutable")
     return permission(identity, inode, WRITE)
+
+
+def _no_log_within_reach(
+    identity: Identity, place: Place, inode: Inode
+) -> Verdict | None:
+    refused = _search(identity, place)
+    if refused is None and inode.kind != REGULAR:
+        return Verdict(False, "denied_not_regular")
+    return refused
 
 
 def _sticky_refuses(identity: Identity, place: Place, inode: Inode) -> bool:
