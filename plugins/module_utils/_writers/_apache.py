@@ -176,10 +176,10 @@ class _Server:
         """Yield whom mpm-itk serves hosts as, and suexec runs programs as."""
         requests = self._hosts_by_user(_WHOLE_HOST)
         programs = self._hosts_by_user(_PROGRAMS)
-        origins = {
-            each.arguments[:2]: each for each in self._named(_WHOLE_HOST, _PROGRAMS)
-        }
-        for (name, group), directive in origins.items():
+        first: dict[tuple[str, ...], Directive] = {}
+        for each in self._named(_WHOLE_HOST, _PROGRAMS):
+            first.setdefault(each.arguments[:2], each)
+        for (name, group), directive in first.items():
             served = requests.get((name, group), set())
             run = programs.get((name, group), set())
             identifier = f"{self._service}:{name}:{group}".replace("#", "")

@@ -91,7 +91,8 @@ class _Pool:
 class _Configuration:
     globals: _Pool
     pools: dict[str, _Pool]
-    problems: list[Problem]
+    #: As keys, each once: a file may be included many times.
+    problems: dict[Problem, None]
 
 
 def parse_line(text: str) -> Section | Entry | None:
@@ -155,13 +156,13 @@ def discover(root: str = "/") -> Found:
 
 def _read(root: str, main: str) -> _Configuration:
     """Read a configuration and what it includes."""
-    configuration = _Configuration(_Pool(""), {}, [])
+    configuration = _Configuration(_Pool(""), {}, {})
     current = configuration.globals
     for path, line, text in _Lines(root, configuration.problems).of(main, ()):
         try:
             parsed = parse_line(text)
         except ValueError as error:
-            configuration.problems.append(Problem(path, line, str(error)))
+            configuration.problems[Problem(path, line, str(error))] = None
             continue
         if isinstance(parsed, Section):
             current = _section(configuration, parsed.name, path, line)
@@ -186,7 +187,7 @@ def _section(configuration: _Configuration, name: str, path: str, line: int) -> 
 class _Lines:
     """The lines of a file, each ``include`` followed where it stands."""
 
-    def __init__(self, root: str, problems: list[Problem]) -> None:
+    def __init__(self, root: str, problems: dict[Problem, None]) -> None:
         self._root = root
         self._problems = problems
         self._left = _MAX_LINES
@@ -195,15 +196,15 @@ class _Lines:
         try:
             lines = read_lines(below(self._root, path))
         except OSError as error:
-            self._problems.append(unread(path, error))
+            self._problems[unread(path, error)] = None
             return
         for number, text in enumerate(lines, 1):
             if not self._left:
                 return
             self._left -= 1
             if not self._left:
-                message = f"is not read: there are more than {_MAX_LINES} lines"
-                self._problems.append(Problem(path, number, message))
+                message = f"is not read on: there are more than {_MAX_LINES} lines"
+                self._problems[Problem(path, number, message)] = None
             yield path, number, text
             yield from self._included(path, number, text, (*above, path))
 
@@ -219,11 +220,11 @@ class _Lines:
         pattern = os.path.join(_PREFIX, parsed.value)
         if not os.path.isdir(below(self._root, os.path.dirname(pattern))):
             message = f"includes from {display(pattern)}, where there is no directory"
-            self._problems.append(Problem(path, number, message))
+            self._problems[Problem(path, number, message)] = None
         for name in matching(self._root, pattern):
             if name in above or len(above) >= _MAX_DEPTH:
                 message = f"includes {display(name)} in itself, or too deeply"
-                self._problems.append(Problem(path, number, message))
+                self._problems[Problem(path, number, message)] = None
             elif not os.path.isdir(below(self._root, name)):
                 yield from self.of(name, above)
 
@@ -232,7 +233,7 @@ def _found(configuration: _Configuration, service: str, main: str, root: str) ->
     umask = configured_umask(root, f"{service}.service")
     pools = list(configuration.pools.values())
     writers: list[Writer] = []
-    problems = configuration.problems
+    problems = list(configuration.problems)
     for pool in pools:
         try:
             writers.append(_writer(pool, service, umask))
@@ -250,13 +251,14 @@ def _found(configuration: _Configuration, service: str, main: str, root: str) ->
 
 
 def _writer(pool: _Pool, service: str, umask: int) -> Writer:
+    name = display(pool.name)
     setting = pool.settings.get("user", _Setting("", pool.path, pool.line))
     if not setting.value:
         raise OptionError(
-            "user", setting.value, f"is no user of pool {pool.name}", "Name one"
+            "user", setting.value, f"is no user of pool {name}", "Name one"
         )
     identity = account(
-        f"{service}:{pool.name}",
+        f"{service}:{name}",
         setting.value,
         pool.get("group"),
         umask,
@@ -265,7 +267,7 @@ def _writer(pool: _Pool, service: str, umask: int) -> Writer:
     )
     return Writer(
         identity,
-        f"php-fpm:{pool.name}",
+        f"php-fpm:{name}",
         f"{setting.path}:{setting.line}",
         tuple(_errors_of_php(pool)),
         tuple(dict.fromkeys(_mentions(pool))),
@@ -275,9 +277,9 @@ def _writer(pool: _Pool, service: str, umask: int) -> Writer:
 def _errors_of_php(pool: _Pool) -> Iterator[str]:
     """Yield the file that a pool's processes log PHP's errors to themselves."""
     path = pool.php("error_log")
-    if pool.get("chroot"):
-        path = path and _full(pool, "chroot") + os.path.join("/", path)
-    if _is_file(path):
+    if _is_file(path) and pool.get("chroot"):
+        yield os.path.normpath(f"{_full(pool, 'chroot')}/{path}")
+    elif _is_file(path):
         yield _beneath(_prefix(pool), path)
 
 

@@ -33,7 +33,9 @@ from ._unit_files import Setting, expand, parse_umask, read
 #: Takes the arguments of systemctl(1), returns its output; raises OSError.
 Runner = Callable[[Sequence[str]], str]
 
-_TIMEOUT_SECONDS = 20
+_TIMEOUT_SECONDS: float = 20
+#: As sd_booted(3) tells.
+_BOOTED = "/run/systemd/system"
 #: Which of a service's directories lies where.
 _DIRECTORIES = {
     "RuntimeDirectory": "/run",
@@ -106,7 +108,7 @@ def read_units(runner: Runner | None = None) -> tuple[Unit, ...]:
 
 
 def _systemctl(arguments: Sequence[str]) -> str:
-    if not os.path.isdir("/run/systemd/system"):  # as sd_booted(3) tells
+    if not os.path.isdir(_BOOTED):
         return ""
     try:
         return os.fsdecode(
@@ -298,7 +300,8 @@ def _output_files(
                 path = os.path.normpath(expand(match[1], unit.name))
             except ValueError as error:
                 problems.append(Problem(setting.path, setting.line, f"{key}: {error}"))
-            else:
+                continue
+            if os.path.isabs(path):
                 logs.setdefault(path, f"{setting.path}:{setting.line}")
     return logs, problems
 

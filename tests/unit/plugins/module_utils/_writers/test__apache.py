@@ -365,7 +365,7 @@ def test_a_host_of_another_user(tmp_path: Path) -> None:
     }
     other = found["apache2:games:www-data"]
     assert (other.identity.uid, other.identity.gid) == (GAMES.pw_uid, WWW_DATA.pw_gid)
-    assert (other.service, other.origin) == ("apache2", f"{MAIN}:11")
+    assert (other.service, other.origin) == ("apache2", f"{MAIN}:7")
 
 
 def test_all_hosts_of_another_user(tmp_path: Path) -> None:
