@@ -9,7 +9,7 @@ the policy names; a plan that cannot keep that promise is not made.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import reduce
 
 from ._access import (
@@ -31,7 +31,17 @@ _BITS = (READ, WRITE, EXECUTE)
 
 
 def held(identity: Identity, inode: Inode) -> int:
-    """Return the permissions that an identity has by owner, ACL and mode."""
+    """Return the permissions that an identity has by owner, ACL and mode.
+
+    Write on a directory is nothing without search, by one and the same entry:
+    with a search that is granted later it would come alive.
+    """
+    creates = acl_verdict(identity, inode, WRITE | EXECUTE).allowed
+    bits = _bits(identity, inode)
+    return bits if inode.kind != DIRECTORY or creates else bits & ~WRITE
+
+
+def _bits(identity: Identity, inode: Inode) -> int:
     return sum(bit for bit in _BITS if acl_verdict(identity, inode, bit).allowed)
 
 
@@ -152,12 +162,17 @@ def reowned(inode: Inode, owner: Identity | None) -> Inode:
     return replace(inode, uid=owner.uid, acl=with_mask_of_entries(moved))
 
 
-@dataclass(frozen=True)
 class _Today:
-    """What a creator makes in a directory as it is: a directory and a file."""
+    """What a creator makes in a directory as it is: a directory and a file.
 
-    directory: Inode
-    file: Inode
+    ``gid`` is the group that they will have instead of the creator's.
+    """
+
+    def __init__(self, creator: Identity, directory: Inode, gid: int) -> None:
+        self.file = created_file(creator, directory)
+        self._directory = created_directory(creator, directory)
+        self._request_mode = creator.request_mode
+        self._gid = gid
 
     def held(self, identity: Identity) -> int:
         """Return what an identity gets of both.
@@ -165,8 +180,30 @@ class _Today:
         A default ACL cannot give less of files than of directories, but for
         the search bit, which does no harm on a file that asks for 0666.
         """
-        file = held(identity, self.file) | EXECUTE
-        return held(identity, self.directory) & file
+        file = _bits(identity, self.file) | EXECUTE
+        return _bits(identity, self._directory) & file
+
+    def of_group(self, gid: int) -> int:
+        """Return what a group's members get."""
+        return self._least_of(self._request_mode >> 3, gid)
+
+    def of_other(self) -> int:
+        """Return what those get who are in no group."""
+        return self._least_of(self._request_mode)
+
+    def _least_of(self, requested: int, *groups: int) -> int:
+        """Return what those in the groups get, and in the file's group or not.
+
+        That will not count once the file has another group. What its creator
+        does not request, no entry gives: that can be as in directories.
+        """
+        among = [frozenset(groups)]
+        if self.file.gid != self._gid:
+            among.append(frozenset((*groups, self.file.gid)))
+        return _least(
+            _bits(member, self.file) | _bits(member, self._directory) & ~requested
+            for member in (replace(STRANGER, groups=each) for each in among)
+        )
 
 
 def _planned_default(
@@ -174,14 +211,11 @@ def _planned_default(
 ) -> Acl:
     """Return the default ACL: what any creator gives today, and the grants."""
     present = directory.default_acl
-    today = [
-        _Today(created_directory(creator, directory), created_file(creator, directory))
-        for creator in policy.creators
-    ]
+    today = [_Today(creator, directory, gid) for creator in policy.creators]
     acl = Acl(
         user_obj=READ | WRITE | EXECUTE,
-        group_obj=_least(each.held(_member(gid)) for each in today),
-        other=_least(each.directory.acl.other for each in today),
+        group_obj=_least(each.of_group(gid) for each in today),
+        other=_least(each.of_other() for each in today),
         users=in_force(present).users if present else (),
         groups=_kept_groups(directory, gid, today),
     )
@@ -238,15 +272,10 @@ def _kept_groups(
     groups.pop(gid, None)
     inherited = all(each.file.gid == directory.gid for each in today)
     if gid != directory.gid and inherited:
-        perm = _least(each.held(_member(directory.gid)) for each in today)
-        if groups or perm != _least(each.held(STRANGER) for each in today):
+        perm = _least(each.of_group(directory.gid) for each in today)
+        if groups or perm != _least(each.of_other() for each in today):
             groups[directory.gid] = groups.get(directory.gid, 0) | perm
     return tuple(sorted(groups.items()))
-
-
-def _member(gid: int) -> Identity:
-    """Return somebody who is in one group, and in nothing else."""
-    return replace(STRANGER, groups=frozenset({gid}))
 
 
 def _all_of(perms: Iterable[int]) -> int:

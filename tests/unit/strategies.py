@@ -74,12 +74,13 @@ def inodes(
     kind: str,
     perm: st.SearchStrategy[int] = perms,
     special: st.SearchStrategy[int] = st.just(0),  # noqa: B008
+    owner: st.SearchStrategy[int] = uids,
 ) -> st.SearchStrategy[Inode]:
     """An inode of that kind, a directory's default ACL included."""
     return st.builds(
         Inode,
         kind=st.just(kind),
-        uid=uids,
+        uid=owner,
         gid=gids,
         special=special,
         acl=acls(perm),
@@ -113,5 +114,5 @@ identities = st.builds(
     gid=gids,
     groups=st.frozensets(st.sampled_from(GIDS), max_size=3),
     umask=umasks,
-    request_mode=st.sampled_from((0o666, 0o666, 0o600, 0o640, 0o777)),
+    request_mode=st.sampled_from((0o666, 0o666, 0o660, 0o600, 0o640, 0o777)),
 )
