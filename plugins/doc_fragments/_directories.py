@@ -124,8 +124,9 @@ options:
         type: str
 """
 
-    # The same for modules that find the directories themselves.
-    DISCOVERABLE = DOCUMENTATION.replace(
+    # The same for modules that find the directories themselves. (Annotated:
+    # ansible-test takes an assignment for text that it can lint.)
+    DISCOVERABLE: str = DOCUMENTATION.replace(
         """    required: true
     suboptions:
       path:""",

@@ -1,6 +1,7 @@
 #!/usr/bin/python
 # Copyright: Logward contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
+# GNU General Public License v3.0+ (see COPYING)
 """Make log directories such that everybody who must write there can."""
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 #!/usr/bin/python
 # Copyright: Logward contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
+# GNU General Public License v3.0+ (see COPYING)
 """Who can write today's and the next log file, and why not."""
 
 from __future__ import annotations

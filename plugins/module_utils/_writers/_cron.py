@@ -154,13 +154,13 @@ def _setting(match: re.Match[str]) -> tuple[str, str]:
 def _entry(text: str, user: str | None) -> tuple[str, str]:
     """Return user and command of a line; ValueError says what is wrong."""
     if text.startswith("@"):
-        nickname, _, rest = _cut(text[1:])
+        nickname, _blanks, rest = _cut(text[1:])
         if not _NICKNAMES.fullmatch(nickname):
             raise ValueError(f"has no time that cron knows: @{display(nickname)}")
     else:
         rest = text
         for name, low, high, names in _FIELDS:
-            value, _, rest = _cut(rest)
+            value, _blanks, rest = _cut(rest)
             if not _is_time(value, low, high, names):
                 raise ValueError(f"has no valid {name}: {display(value) or 'nothing'}")
     if user is None:

@@ -78,7 +78,7 @@ class Sessions:
         usergroups = self._usergroups_is_default()
         value = None
         for argument in arguments:
-            key, _, text = argument.lower().partition("=")
+            key, _equals, text = argument.lower().partition("=")
             usergroups = {"usergroups": True, "nousergroups": False}.get(
                 key, usergroups
             )

@@ -152,7 +152,7 @@ def _programs(host: _Host, sections: Iterable[Section]) -> Iterator[_Program]:
     taken: set[str] = set()
     for kind in _KINDS:
         for section in by_name.values():
-            prefix, _, name = section.name.partition(":")
+            prefix, _colon, name = section.name.partition(":")
             name = name.strip()
             if prefix != kind:
                 continue
@@ -169,7 +169,7 @@ def _groups(host: _Host, sections: Mapping[str, Section]) -> dict[str, list[str]
     """Return the groups of each program that a group names."""
     groups: dict[str, list[str]] = {}
     for section in sections.values():
-        prefix, _, name = section.name.partition(":")
+        prefix, _colon, name = section.name.partition(":")
         if prefix != "group":
             continue
         programs = host.values.known(section, "programs", {}) or ""

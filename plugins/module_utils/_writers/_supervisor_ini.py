@@ -244,7 +244,7 @@ class Values:
         here = os.path.dirname(section.where(key).path)
         common = {"here": here, "host_node_name": os.uname().nodename}
         try:
-            for _ in range(_EXPANSIONS.get(key, 1)):
+            for _pass in range(_EXPANSIONS.get(key, 1)):
                 value = expand(value, {**common, **names})
             return value
         except ValueError as error:

@@ -269,7 +269,7 @@ def _writers_of(unit: Unit, settings: Sequence[Setting]) -> Found:
     try:
         identity = _identity(unit, service)
     except OptionError as error:
-        path, _, line = origin.rpartition(":")
+        path, _colon, line = origin.rpartition(":")
         identity, problems = None, [*problems, Problem(path, int(line), str(error))]
     writers: list[Writer] = []
     pids = (unit.main_pid,) if unit.main_pid else ()

@@ -74,13 +74,13 @@ def _violations_of(
         if "V(null)" not in str(spec["description"]):
             yield f"{where} is null, and is documented never to be"
         return
-    if type(value) is not TYPES[spec["type"]]:
+    if value.__class__ is not TYPES[spec["type"]]:
         yield f"{where} is {value!r}, not of type {spec['type']}"
         return
     items = value if spec["type"] == "list" else [value]
     element = spec["elements"] if spec["type"] == "list" else spec["type"]
     for item in items:
-        if type(item) is not TYPES[element]:
+        if item.__class__ is not TYPES[element]:
             yield f"{where} has {item!r}, not of type {element}"
         elif element == "dict":
             yield from violations(spec["contains"], item, required, f"{where}.")
@@ -454,7 +454,7 @@ def test_diff_is_what_was_and_what_is(
     assert [set(each) for each in diff] == 2 * [
         {"after", "after_header", "before", "before_header"}
     ]
-    assert all(type(text) is str for each in diff for text in each.values())
+    assert all(isinstance(text, str) for each in diff for text in each.values())
     assert diff[0]["before_header"] == diff[0]["after_header"] == str(logs)
     old, new = blocks(diff[0]["before"]), blocks(diff[0]["after"])
     assert list(old) == list(new)
