@@ -22,8 +22,9 @@ _TOKEN = re.compile(
       (?P<blank> [ \t]+ | \\\n )
     | (?P<comment> (?<![^\s;&|()]) \# [^\n]* )
     | (?P<redirect> [0-9]* (?: >> | >\| | >& | <<< | <<-? | <& | <> | [<>] ) | &>>? )
-    | (?P<operator> [\n;&|()`] )
-    | (?P<word> (?: \\. | '[^']*' | "(?:\\.|[^"\\])*" | [^\s\\'"<>;&|()`] )+ )
+    | (?P<operator> [\n;&|()] )
+    | (?P<word>
+        (?: \\. | '[^']*' | "(?:\\.|[^"\\])*" | `[^`]*` | [^\s\\'"`<>;&|()] )+ )
     | .
     """,
     re.VERBOSE | re.DOTALL,
@@ -35,7 +36,7 @@ _PATH = re.compile(
         ( / (?![/*^\#%$\\-]) [^\s'"`;|&<>(),:\]}]* )""",
     re.VERBOSE,
 )
-_MADE_BY_SHELL = re.compile(r"[$*?\[{~\\]")
+_MADE_BY_SHELL = re.compile(r"[$`*?\[{\\]")
 _USER = re.compile(r"#?[A-Za-z0-9_][A-Za-z0-9_.-]*\$?")
 _ASSIGNMENT = re.compile(r"[A-Za-z_]\w*=")
 _OCTAL = re.compile(r"[0-7]{1,4}")
@@ -180,7 +181,8 @@ def _beneath(directory: str | None, name: str) -> str | None:
         return name
     if directory is None or name.startswith(("~", "$")):
         return None
-    return os.path.join(directory, name)
+    path = os.path.join(directory, name)
+    return path if len(path) <= _MAX_PATH else None
 
 
 def _read_script(text: str, state: _State, names: _Names, depth: int) -> None:
