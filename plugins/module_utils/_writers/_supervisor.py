@@ -211,7 +211,7 @@ def _writers(host: _Host, program: _Program, daemon: _Daemon) -> Iterator[Writer
             yield Writer(
                 runner,
                 program.service,
-                f"{place.path}:{place.line}",
+                f"{display(place.path)}:{place.line}",
                 run.writes,
                 run.mentions,
             )
@@ -310,7 +310,7 @@ def _own_writers(
     host: _Host, section: Section, daemon: _Daemon, logs: Iterable[str | None]
 ) -> Iterator[Writer]:
     """Yield supervisord, which opens the logs, and whatever it names itself."""
-    origin = f"{section.place.path}:{section.place.line}"
+    origin = f"{display(section.place.path)}:{section.place.line}"
     paths = dict.fromkeys(path for path in logs if path)
     is_automatic = _AUTOMATIC in paths
     paths.pop(_AUTOMATIC, None)

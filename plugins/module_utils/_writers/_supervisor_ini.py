@@ -200,11 +200,12 @@ def expand(text: str, values: Mapping[str, Any]) -> str:
         if everything or name.startswith("ENV_"):
             return UNKNOWN
         if name not in values:
-            raise ValueError(f"supervisor knows no %({name})s here")
+            raise ValueError(f"supervisor knows no %({display(name)})s here")
         try:
             return str(f"%{conversion}" % values[name])
         except (TypeError, ValueError, OverflowError):
-            raise ValueError(f"%({name}){conversion} does not fit its value") from None
+            shown = f"%({display(name)}){conversion}"
+            raise ValueError(f"{shown} does not fit its value") from None
 
     if "%" in _EXPRESSION.sub("", text):
         raise ValueError("has a % that is neither %% nor %(name)s")
