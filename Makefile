@@ -7,7 +7,12 @@
 PYTHON ?= python3
 # One Molecule scenario; all of them if empty
 SCENARIO ?=
-# Further arguments for pytest
+# The Debian release of the test host: bookworm if empty. With `make unit`, the
+# release whose Python is used: this machine's own if empty
+SUITE ?=
+# How many random decisions the unit tests have the kernel make; 20,000 if empty
+DECISIONS ?=
+# Further arguments: of pytest in `make unit`, of ansible-test in `make sanity`
 ARGS ?=
 
 SHELL := /bin/bash
@@ -16,17 +21,25 @@ SHELL := /bin/bash
 .NOTPARALLEL:
 export PYTHON
 
-STARTED := $(shell date +%s)
 IN_ENV := source tests/hosts/env.sh;
+HOST := $(or $(SUITE),bookworm)
+ifneq ($(DECISIONS),)
+export LOGWARD_DECISIONS := $(DECISIONS)
+endif
 
 .PHONY: help
 help:
 	@echo 'make demo       replay the outage on a host of its own, and end it'
-	@echo 'make test       all checks: lint, unit, molecule'
-	@echo 'make lint       ruff, mypy, yamllint, ansible-lint'
-	@echo 'make unit       unit tests; ARGS="-k acl" goes to pytest'
-	@echo 'make molecule   tests on real hosts; SCENARIO=outage runs only that'
-	@echo 'make setup      only install what the others need'
+	@echo 'make test       all checks below, and how long each of them took'
+	@echo 'make test-all   the same, then older hosts and many more decisions'
+	@echo 'make lint       style, types, playbooks, documentation, changelog'
+	@echo 'make sanity     ansible-test sanity; ARGS="--test pylint" runs one'
+	@echo 'make unit       unit tests; ARGS="-k acl" goes to pytest,'
+	@echo '                SUITE=bullseye takes the Python of that release'
+	@echo 'make core       the playbooks, with newer releases of ansible-core'
+	@echo 'make molecule   tests on real hosts; SCENARIO=outage runs only that,'
+	@echo '                SUITE=trixie on that release'
+	@echo 'make setup      only install what the demo and the tests need'
 	@echo 'make clean      remove the hosts of this clone'
 	@echo 'make distclean  ... and images, .venv and caches as well'
 	@echo
@@ -41,18 +54,31 @@ tools:
 
 .PHONY: setup
 setup:
-	@tests/setup hosts
+	@tests/setup images host/$(HOST)
 
 # A name and a place of its own: `make molecule` leaves this host alone.
 .PHONY: demo
 demo: setup
-	@$(IN_ENV) LOGWARD_HOST_NAME=logward-demo \
+	@export LOGWARD_SUITE=$(HOST); $(IN_ENV) LOGWARD_HOST_NAME=logward-demo \
 	    MOLECULE_EPHEMERAL_DIRECTORY=$(CURDIR)/.cache/demo \
 	    .venv/bin/python tests/demo.py
 
+# Oldest and newest Python; the kernel decides alike for all of them.
 .PHONY: test
-test: setup lint unit molecule
-	@echo "make test: all passed in $$(($$(date +%s) - $(STARTED))) s"
+test:
+	@tests/steps images lint sanity unit \
+	    'unit SUITE=bullseye DECISIONS=4000 & unit SUITE=forky DECISIONS=4000' \
+	    core 'molecule SUITE=bookworm & molecule SUITE=trixie'
+
+.PHONY: test-all
+test-all:
+	@tests/steps test 'unit SUITE=trixie' 'unit DECISIONS=200000 ARGS=-krandom' \
+	    'molecule SUITE=bullseye'
+
+# All that `make test` needs, at once: building them one by one takes longer.
+.PHONY: images
+images:
+	@tests/setup images host/bookworm host/trixie python/bullseye python/forky
 
 .PHONY: lint
 lint: tools
@@ -61,14 +87,47 @@ lint: tools
 	@$(IN_ENV) mypy
 	@$(IN_ENV) yamllint --strict .
 	@$(IN_ENV) ansible-lint
+	@$(IN_ENV) antsibull-changelog lint
+	@$(IN_ENV) antsibull-docs lint-collection-docs --plugin-docs \
+	    --validate-collection-refs dependent --disallow-unknown-collection-refs .
+	@$(IN_ENV) shellcheck --external-sources $$(git ls-files \
+	    --cached --others --exclude-standard | xargs grep -lE '^#!.*[ /](ba)?sh$$')
 
+.PHONY: sanity
+sanity: tools
+	@$(IN_ENV) python tests/sanity/run.py $(ARGS)
+
+ifeq ($(SUITE),)
 .PHONY: unit
-unit: tools
+unit:
+	@tests/setup unit
 	@$(IN_ENV) pytest tests/unit $(ARGS)
+else
+# What runs on hosts. (One test starts Ansible itself: see `make core`.)
+.PHONY: unit
+unit:
+	@tests/setup images python/$(SUITE)
+	@tests/setup packages unit
+	@tests/hosts/pytest python/$(SUITE) unit tests/unit $(ARGS) --deselect \
+	    tests/unit/plugins/modules/test_contract.py::test_module_ships_with_all_that_it_imports
+endif
 
+# Releases that need a newer Python than .venv may have. Debian trixie has one.
+.PHONY: core
+core:
+	@tests/setup images host/trixie
+	@tests/setup packages unit core-2.20 core-2.21
+	@for release in 2.20 2.21; do \
+	    echo "core: ansible-core $$release"; \
+	    tests/hosts/pytest host/trixie core-$$release:unit tests/core; \
+	done
+
+# A name for each release: `make test` runs two of them at the same time.
 .PHONY: molecule
 molecule: setup
-	@$(IN_ENV) molecule test $(if $(SCENARIO),-s $(SCENARIO),--all)
+	@export LOGWARD_SUITE=$(HOST); \
+	export LOGWARD_HOST_NAME=$${LOGWARD_HOST_NAME:-logward}-$(HOST); \
+	$(IN_ENV) molecule test $(if $(SCENARIO),-s $(SCENARIO),--all)
 
 .PHONY: clean
 clean:

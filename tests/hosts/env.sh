@@ -13,8 +13,14 @@ case ":$PATH:" in
     *) export PATH="$LOGWARD_ROOT/.venv/bin:$PATH" ;;
 esac
 export ANSIBLE_CONFIG="$LOGWARD_ROOT/ansible.cfg"
-# What the user has in ~/.ansible is not part of a test.
-export ANSIBLE_HOME="$LOGWARD_ROOT/.cache/ansible"
+# The Debian release of the test hosts, and their image, named by a hash of its
+# recipe. molecule.yml files name it.
+export LOGWARD_SUITE=${LOGWARD_SUITE:-bookworm}
+LOGWARD_IMAGE=$("$LOGWARD_ROOT/tests/hosts/build" --name "host/$LOGWARD_SUITE")
+export LOGWARD_IMAGE
+# What the user has in ~/.ansible is not part of a test; and Molecule keeps there
+# which hosts there are.
+export ANSIBLE_HOME="$LOGWARD_ROOT/.cache/ansible/$LOGWARD_SUITE"
 # The path of a socket may not be long, that of a clone may.
 export ANSIBLE_SSH_CONTROL_PATH_DIR="$HOME/.ansible/cp"
 export ANSIBLE_COLLECTIONS_PATH="$LOGWARD_ROOT"
@@ -35,11 +41,3 @@ _logward_needs_containers_conf() {
 if [[ -z ${CONTAINERS_CONF:-} ]] && _logward_needs_containers_conf; then
     export CONTAINERS_CONF="$LOGWARD_ROOT/tests/hosts/containers.conf"
 fi
-
-# The images of the test hosts, named by a hash of their recipe:
-# LOGWARD_IMAGE_BOOKWORM and so on.
-_logward_build=$LOGWARD_ROOT/tests/hosts/build
-for _logward_suite in $("$_logward_build" --list); do
-    export "LOGWARD_IMAGE_${_logward_suite^^}=$(
-        "$_logward_build" --name "$_logward_suite")"
-done
