@@ -10,8 +10,10 @@ SCENARIO ?=
 # The Debian release of the test host: bookworm if empty. With `make unit`, the
 # release whose Python is used: this machine's own if empty
 SUITE ?=
-# How many random decisions the unit tests have the kernel make; 20,000 if empty
+# How many random decisions the unit tests compare with the kernel's, and how
+# many random repairs with the promise of each plan: 20,000 and 300 if empty
 DECISIONS ?=
+PROMISES ?=
 # Further arguments: of pytest in `make unit`, of ansible-test in `make sanity`
 ARGS ?=
 
@@ -25,6 +27,9 @@ IN_ENV := source tests/hosts/env.sh;
 HOST := $(or $(SUITE),bookworm)
 ifneq ($(DECISIONS),)
 export LOGWARD_DECISIONS := $(DECISIONS)
+endif
+ifneq ($(PROMISES),)
+export LOGWARD_PROMISES := $(PROMISES)
 endif
 
 .PHONY: help
@@ -67,13 +72,14 @@ demo: setup
 .PHONY: test
 test:
 	@tests/steps images lint sanity unit \
-	    'unit SUITE=bullseye DECISIONS=4000 & unit SUITE=forky DECISIONS=4000' \
-	    core 'molecule SUITE=bookworm & molecule SUITE=trixie'
+	    'unit SUITE=bullseye DECISIONS=4000 PROMISES=100' \
+	    'unit SUITE=forky DECISIONS=4000 PROMISES=100' core \
+	    'molecule SUITE=bookworm & molecule SUITE=trixie'
 
 .PHONY: test-all
 test-all:
-	@tests/steps test 'unit SUITE=trixie' 'unit DECISIONS=200000 ARGS=-krandom' \
-	    'molecule SUITE=bullseye'
+	@tests/steps test 'unit SUITE=bullseye' 'unit SUITE=trixie' \
+	    'unit DECISIONS=500000 PROMISES=2000' 'molecule SUITE=bullseye'
 
 # All that `make test` needs, at once: building them one by one takes longer.
 .PHONY: images
@@ -103,12 +109,13 @@ unit:
 	@tests/setup unit
 	@$(IN_ENV) pytest tests/unit $(ARGS)
 else
-# What runs on hosts. (One test starts Ansible itself: see `make core`.)
+# What runs on hosts, that is all but roles. (One test starts Ansible itself,
+# for which there is `make core`.)
 .PHONY: unit
 unit:
 	@tests/setup images python/$(SUITE)
 	@tests/setup packages unit
-	@tests/hosts/pytest python/$(SUITE) unit tests/unit $(ARGS) --deselect \
+	@tests/hosts/pytest python/$(SUITE) unit tests/unit/plugins $(ARGS) --deselect \
 	    tests/unit/plugins/modules/test_contract.py::test_module_ships_with_all_that_it_imports
 endif
 
