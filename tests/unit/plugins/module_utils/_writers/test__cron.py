@@ -365,7 +365,7 @@ def _stranger(path: Path) -> None:
 
 
 def _hard_link(path: Path) -> None:
-    path.with_name(".x").hardlink_to(path)
+    os.link(path, path.with_name(".x"))
 
 
 def _fifo(path: Path) -> None:
