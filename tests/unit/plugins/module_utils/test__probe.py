@@ -158,10 +158,18 @@ def test_a_child_that_hangs_or_dies_is_an_error(
     question: Callable[[], Any], message: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(_become, "_TIMEOUT_SECONDS", 0.5)
+    forked: list[int] = []
+    real = os.fork
+
+    def fork() -> int:
+        forked.append(real())
+        return forked[-1]
+
+    monkeypatch.setattr(_become.os, "fork", fork)
     with pytest.raises(HostError, match=message):
         _become.ask_as(DAEMON, question)
     with pytest.raises(ChildProcessError):
-        os.waitpid(-1, os.WNOHANG)
+        os.waitpid(forked[0], os.WNOHANG)
 
 
 def test_the_child_is_who_it_is_asked_as() -> None:
