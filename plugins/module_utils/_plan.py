@@ -126,9 +126,15 @@ def _with_group(acl: Acl, owning_gid: int, gid: int, perm: int) -> Acl:
 def _added(
     entries: tuple[tuple[int, int], ...], entry_id: int, perm: int
 ) -> tuple[tuple[int, int], ...]:
-    by_id = dict(entries)
-    by_id[entry_id] = by_id.get(entry_id, 0) | perm
-    return tuple(sorted(by_id.items()))
+    return tuple(sorted(_by_id((*entries, (entry_id, perm))).items()))
+
+
+def _by_id(entries: Iterable[tuple[int, int]]) -> dict[int, int]:
+    """Return what each id has; a group may have it in several entries."""
+    by_id: dict[int, int] = {}
+    for entry_id, perm in entries:
+        by_id[entry_id] = by_id.get(entry_id, 0) | perm
+    return by_id
 
 
 def regrouped(inode: Inode, gid: int | None) -> Inode:
@@ -140,9 +146,9 @@ def regrouped(inode: Inode, gid: int | None) -> Inode:
     if gid is None or gid == inode.gid:
         return inode
     acl = in_force(inode.acl)
-    groups = dict(acl.groups)
+    groups = _by_id(acl.groups)
     new_perm = groups.pop(gid, acl.other)
-    if acl.group_obj != acl.other or groups:
+    if acl.group_obj != acl.other or acl.groups:
         groups[inode.gid] = groups.get(inode.gid, 0) | acl.group_obj
     moved = replace(acl, group_obj=new_perm, groups=tuple(sorted(groups.items())))
     return replace(inode, gid=gid, acl=with_mask_of_entries(moved))
@@ -268,7 +274,7 @@ def _kept_groups(
     files would have belonged to it, has what they would have given it.
     """
     present = directory.default_acl
-    groups = dict(in_force(present).groups) if present else {}
+    groups = _by_id(in_force(present).groups) if present else {}
     groups.pop(gid, None)
     inherited = all(each.file.gid == directory.gid for each in today)
     if gid != directory.gid and inherited:
@@ -292,6 +298,8 @@ def breaks_promise(policy: Policy, before: Inode, after: Inode) -> bool:
     Modes in which other may do more than a group or the owner can make both
     unavoidable; such an inode is left alone and reported.
     """
+    if _masks_all_files(before.default_acl):
+        return True
     grants = policy.file_grants if before.kind == REGULAR else policy.directory_grants
     for identity in (*policy.identities, STRANGER):
         had, has = held(identity, before), held(identity, after)
@@ -301,6 +309,19 @@ def breaks_promise(policy: Policy, before: Inode, after: Inode) -> bool:
         if keeps & ~has or has & ~had & ~granted_perm:
             return True
     return False
+
+
+def _masks_all_files(default: Acl | None) -> bool:
+    """Tell whether a default ACL has entries that are in force in no file.
+
+    A mask of --x becomes --- in files, and whom they name falls to other. With
+    the mask that writers need they would be in force.
+    """
+    return (
+        default is not None
+        and default.mask == EXECUTE
+        and bool(default.users or default.groups)
+    )
 
 
 def _granted_to(identity: Identity, grants: Iterable[Grant]) -> int:
