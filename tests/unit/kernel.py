@@ -15,7 +15,7 @@ import fcntl
 import json
 import os
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +24,7 @@ from typing import Any, Callable
 from ansible_collections.logward.permissions.plugins.module_utils._access import (
     DIRECTORY,
     Inode,
+    Mount,
     Place,
 )
 from ansible_collections.logward.permissions.plugins.module_utils._acl import encode
@@ -31,9 +32,6 @@ from ansible_collections.logward.permissions.plugins.module_utils._fs import (
     Tree,
     observe_fd,
     same_permissions,
-)
-from ansible_collections.logward.permissions.plugins.module_utils._fs._mounts import (
-    read_mounts,
 )
 from ansible_collections.logward.permissions.plugins.module_utils._identity import (
     Identity,
@@ -191,22 +189,24 @@ def put(path: str, inode: Inode) -> None:
     assert same_permissions(found, inode), f"{path}: {found} is not {inode}"
 
 
-def observe(path: str) -> Inode:
-    """Read an inode as the collection does."""
+def observe(path: str, mounts: Mapping[int, Mount] | None = None) -> Inode:
+    """Read an inode as the collection does; without ``mounts`` as if on any."""
     fd = os.open(path, os.O_PATH | os.O_NOFOLLOW)
     try:
-        return observe_fd(fd, read_mounts()).inode
+        return observe_fd(fd, mounts or {}).inode
     finally:
         os.close(fd)
 
 
-def observe_place(path: str) -> Place:
-    """Read a directory and all on the way to it, as the collection does."""
+def observe_place(
+    path: str, files: Iterable[str] = ()
+) -> tuple[Place, dict[str, Inode]]:
+    """Read a directory, all on the way to it, and files, as the collection does."""
     tree = Tree(path)
     try:
-        return Place(
-            tree.ancestors, path, tree.observe().inode, read_protected_regular()
-        )
+        inode = tree.observe().inode
+        place = Place(tree.ancestors, path, inode, read_protected_regular())
+        return place, {file: observe(file, tree.mounts) for file in files}
     finally:
         tree.close()
 
@@ -221,18 +221,41 @@ def protected_regular(value: int | None = None) -> Iterator[None]:
     """Hold the machine's fs.protected_regular still, or set it for a while.
 
     The sysctl is the whole machine's, so tests of other clones, which may run
-    at the same time, wait. It is put back whatever happens in between.
+    at the same time, wait. It is put back even if this process is killed.
     """
     lock = os.open(_PROTECTED_REGULAR.parent, os.O_RDONLY | os.O_DIRECTORY)
     try:
         fcntl.flock(lock, fcntl.LOCK_SH if value is None else fcntl.LOCK_EX)
-        before = read_protected_regular()
-        try:
-            if value is not None:
-                _PROTECTED_REGULAR.write_text(str(value), encoding="ascii")
+        if value is None:
             yield
-        finally:
-            if value is not None:
-                _PROTECTED_REGULAR.write_text(str(before), encoding="ascii")
+            return
+        with _put_back(read_protected_regular()):
+            _write_protected_regular(value)
+            yield
     finally:
         os.close(lock)
+
+
+def _write_protected_regular(value: int) -> None:
+    _PROTECTED_REGULAR.write_text(str(value), encoding="ascii")
+
+
+@contextmanager
+def _put_back(value: int) -> Iterator[None]:
+    """Have a child write the value when this context, or this process, ends."""
+    reading, writing = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        try:
+            os.setsid()  # out of reach of an interrupt from the terminal
+            os.close(writing)
+            os.read(reading, 1)  # nothing comes, but the end
+            _write_protected_regular(value)
+        finally:
+            os._exit(0)
+    os.close(reading)
+    try:
+        yield
+    finally:
+        os.close(writing)
+        os.waitpid(pid, 0)

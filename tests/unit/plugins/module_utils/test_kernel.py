@@ -14,6 +14,7 @@ import math
 import os
 import random
 import shutil
+import signal
 import struct
 import subprocess
 import time
@@ -21,6 +22,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Callable
 
@@ -210,8 +212,7 @@ def compare(site: Path, case: Case, around: Around, tally: Tally) -> None:
         for name, inode in zip(names, case.files):
             kernel.put(name, inode)
         with around(path):
-            place = kernel.observe_place(path)
-            files = {name: kernel.observe(name) for name in names}
+            place, files = kernel.observe_place(path, names)
             predicted = list(predictions(case, place, files))
             differing = "\n".join(disagreements(predicted))
             assert not differing, differing
@@ -332,12 +333,20 @@ def _fail_while_it_is(value: int) -> None:
         1 // 0  # noqa: B018
 
 
+def _die_while_it_is(value: int) -> None:
+    with kernel.protected_regular(value):
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
 def test_protected_regular_is_put_back() -> None:
     before = kernel.read_protected_regular()
     for value in (0, 1, 2):
         with pytest.raises(ZeroDivisionError):
             _fail_while_it_is(value)
-    assert kernel.read_protected_regular() == before
+        with pytest.raises(RuntimeError, match="died"):
+            kernel.in_child(partial(_die_while_it_is, value))
+        with kernel.protected_regular():  # waits until it is put back
+            assert kernel.read_protected_regular() == before
 
 
 @pytest.mark.parametrize("value", [0, 1, 2])
