@@ -40,8 +40,8 @@ _RELEVANT = {
 _TAKE_TWO = {*_PHP, _WHOLE_HOST, _PROGRAMS}
 #: Of these, the last one in a host counts.
 _LAST_COUNTS = {
-    *("errorlog", "forensiclog", "scriptlog", "documentroot", "user", "group"),
-    *("virtualdocumentroot", _WHOLE_HOST, _PROGRAMS),
+    *("errorlog", "forensiclog", "scriptlog", "documentroot", "virtualdocumentroot"),
+    *(_WHOLE_HOST, _PROGRAMS),
 }
 #: Programs that open their first argument, with more at its end, and their
 #: options that take a path.
@@ -84,9 +84,11 @@ def _of_instance(root: str, name: str) -> Found:
 def _defined_by(arguments: str) -> list[str]:
     """Return what ``-D`` defines on the command line."""
     given = _split(arguments)
-    together = [word[2:] for word in given if word.startswith("-D") and word != "-D"]
-    apart = [word for before, word in zip(given, given[1:]) if before == "-D"]
-    return together + apart
+    return [
+        word if before == "-D" else word[len("-D") :]
+        for before, word in zip(["", *given], given)
+        if before == "-D" or word.startswith("-D")
+    ]
 
 
 def _split(command: str) -> list[str]:

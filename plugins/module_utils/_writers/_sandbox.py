@@ -24,8 +24,7 @@ class Sandbox:
     """Which of the host's files a service's mount namespace lets it write.
 
     The lists hold what systemd.exec(5) lets stand there, prefixes included.
-    ``bind_paths`` counts where a path stays in its place. Paths are compared
-    as they are: give one without symbolic links in it.
+    Paths are compared as they are: give one without symbolic links in it.
     """
 
     protect_system: str = "no"
@@ -45,8 +44,9 @@ class Sandbox:
             return False
         bound = _bound(self.bind_paths)
         bound_read_only = _bound(self.bind_read_only_paths)
-        # What is below a temporary directory is not the host's, unless bound.
-        hidden = _longest(path, self._temporary())
+        # What is below a temporary directory, or one that is bound from elsewhere,
+        # is not the host's at that place, unless it is bound again.
+        hidden = _longest(path, self._others())
         if hidden > _longest(path, bound + bound_read_only):
             return False
         read_only = self._read_only() + bound_read_only
@@ -59,11 +59,13 @@ class Sandbox:
         homes = _HOMES if self.protect_home == "yes" else ()
         return (*self.inaccessible_paths, *homes)
 
-    def _temporary(self) -> tuple[str, ...]:
+    def _others(self) -> tuple[str, ...]:
         homes = _HOMES if self.protect_home == "tmpfs" else ()
         private = _TEMPORARY if self.private_tmp else ()
         mounted = (each.partition(":")[0] for each in self.temporary_paths)
-        return (*mounted, *homes, *private)
+        bindings = map(_ends, self.bind_paths + self.bind_read_only_paths)
+        others = (target for source, target in bindings if source != target)
+        return (*mounted, *homes, *private, *others)
 
     def _read_only(self) -> tuple[str, ...]:
         homes = _HOMES if self.protect_home == "read-only" else ()
@@ -85,7 +87,13 @@ def _longest(path: str, directories: Iterable[str]) -> int:
     return best
 
 
+def _ends(binding: str) -> tuple[str, str]:
+    """Return what is bound, and where to."""
+    source, _colon, rest = binding.lstrip("-+").partition(":")
+    return source, rest.partition(":")[0] or source
+
+
 def _bound(bindings: Iterable[str]) -> tuple[str, ...]:
     """Return what is bound to where it is anyway."""
-    ends = (binding.lstrip("-+").split(":") for binding in bindings)
-    return tuple(each[0] for each in ends if each[0] in each[1:2] or len(each) == 1)
+    ends = map(_ends, bindings)
+    return tuple(source for source, target in ends if source == target)

@@ -256,8 +256,6 @@ def _changed_directory(words: list[str], state: _State, names: _Names) -> _State
     name = next((word for word in words if not word.startswith("-")), "~")
     directory = _beneath(state.directory, name)
     names.mention(state, directory)
-    if directory is None or _MADE_BY_SHELL.search(name):
-        return replace(state, directory=None)
     return replace(state, directory=directory)
 
 

@@ -110,7 +110,7 @@ def test_instances(tmp_path: Path) -> None:
     root = payments(tmp_path)
     for source in ("envvars", "apache2.conf", "ports.conf"):
         content = (tmp_path / "etc/apache2" / source).read_text()
-        host(tmp_path, {f"/etc/apache2-second/{source}": content})
+        host(tmp_path, {f"/etc/apache2-the-second/{source}": content})
     unit = "/etc/systemd/system/apache2@.service"
     host(
         tmp_path, {unit: "[Service]\nUMask=0007\n", "/etc/apache2x/apache2.conf": USER}
@@ -119,12 +119,12 @@ def test_instances(tmp_path: Path) -> None:
     assert list(found) == [
         "apache2:www-data",
         "apache2:root",
-        "apache2@second:www-data",
-        "apache2@second:root",
+        "apache2@the-second:www-data",
+        "apache2@the-second:root",
     ]
-    second = found["apache2@second:root"]
-    assert second.service == "apache2@second"
-    assert second.logs == ("/var/log/apache2-second/error.log",)
+    second = found["apache2@the-second:root"]
+    assert second.service == "apache2@the-second"
+    assert second.logs == ("/var/log/apache2-the-second/error.log",)
     assert (second.identity.umask, found["apache2:root"].identity.umask) == (0o7, 0o27)
 
 
@@ -248,6 +248,11 @@ ROOTS_LOGS = {
         "",
         ["/l/%Y/a"],
     ),
+    "rotated by cronolog, with long options": (
+        'CustomLog "|cronolog --symlink /l/a --prev-symlink /l/b -P /l/c /l/%Y" x',
+        "",
+        ["/l/%Y"],
+    ),
     "rotated error log": ("", 'ErrorLog "|rotatelogs /l/a 1"', ["/l/a"]),
     "other program": ('CustomLog "|/usr/bin/logger -t /l/a" x', "", []),
     "no program": ('CustomLog "|" x', "", []),
@@ -311,6 +316,7 @@ def test_what_piped_logs_mention(
 WORKERS = {
     "nothing": ("", (), ()),
     "log of programs": ("ScriptLog cgi.log", ("/etc/apache2/cgi.log",), ()),
+    "last log of programs": ("ScriptLog /l/a\nScriptLog /l/b", ("/l/b",), ()),
     "PHP": ("php_admin_value error_log /l/a", ("/l/a",), ()),
     "PHP, of a host": (VHOST.format("php_value Error_Log '/l/a b'"), ("/l/a b",), ()),
     "PHP, not normal": ("php_value error_log /l//a", ("/l/a",), ()),
@@ -328,6 +334,11 @@ WORKERS = {
     "everything": ("DocumentRoot /", (), ()),
     "roots by name": ("VirtualDocumentRoot /srv/%0/public", (), ("/srv",)),
     "roots by part of a name": ("VirtualDocumentRoot /srv/x%1/public", (), ("/srv",)),
+    "last root by name": (
+        "VirtualDocumentRoot /a/%0\nVirtualDocumentRoot /b/%0",
+        (),
+        ("/b",),
+    ),
     "all by name": ("VirtualDocumentRoot /%0", (), ()),
     "elsewhere": ("Alias /x /srv/x\nScriptAlias /y /srv/y/", (), ("/srv/x", "/srv/y")),
     "in a location": ("<Location /x>\nAlias /srv/x\n</Location>", (), ("/srv/x",)),
@@ -452,7 +463,7 @@ def test_a_user_that_is_not_known_does_not_hide_others(tmp_path: Path) -> None:
 
 def test_what_is_defined_on_the_command_line(tmp_path: Path) -> None:
     text = "".join(
-        f"<IfDefine {name}>\nCustomLog /l/{name} x\n</IfDefine>\n" for name in "ABCDE"
+        f"<IfDefine {name}>\nCustomLog /l/{name} x\n</IfDefine>\n" for name in "ABCDEk"
     )
     envvars = "export APACHE_ARGUMENTS=\"-DA -D B -k -D 'C' D -DE'\""
     found = _discover(tmp_path, USER + text, **{"apache2/envvars": envvars})

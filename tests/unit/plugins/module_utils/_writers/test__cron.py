@@ -40,6 +40,7 @@ TIMES = [
     "5-1 * * * *",
     "5; *x *-2 1-5-1 sun!",
     "00 * * * *",
+    "0 0 * dec sat",
     "@reboot",
     "@yearly",
     "@annually",
@@ -66,6 +67,7 @@ BAD_LINES = {
     "\u0665 * * * * root x": "has no valid minute: \u0665",
     "* 24 * * * root x": "has no valid hour: 24",
     "* * 0 * * root x": "has no valid day of month: 0",
+    "* * 32 * * root x": "has no valid day of month: 32",
     "* * * 13 * root x": "has no valid month: 13",
     "* * * mon * root x": "has no valid month: mon",
     "* * * * 8 root x": "has no valid day of week: 8",
@@ -133,6 +135,11 @@ def test_settings(text: str, environment: dict[str, str]) -> None:
     jobs, problems = parse(f"@daily root x\n{text}\n@daily root y\nC=d\n", "/c")
     assert [job.environment for job in jobs] == [{}, environment]
     assert problems == []
+
+
+def test_the_longest_command() -> None:
+    jobs, problems = parse("@daily root " + "x" * 998 + "\n", "/c")
+    assert (len(jobs), problems) == (1, [])
 
 
 def test_comments() -> None:
@@ -488,7 +495,7 @@ def test_scripts(host: Host) -> None:
     )
     host.write(
         "/etc/cron.weekly/report",
-        "#!/usr/bin/python3\n# see /usr/share/doc/x\nopen('/srv/z > /srv/w')\n",
+        "#!/usr/bin/python3\n# see /usr/share/doc/x\nif '/srv/z' >/srv/w:\n",
         0o755,
     )
     assert told(host.found()) == [

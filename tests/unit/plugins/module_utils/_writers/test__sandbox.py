@@ -93,6 +93,18 @@ WRITABLE: dict[str, tuple[dict[str, Any], str]] = {
         {"temporary_paths": ("/srv",), "bind_paths": ("/opt/x:/srv/a",)},
         SRV,
     ),
+    "bound from elsewhere": (
+        {"bind_paths": ("/opt/x:/srv/a",)},
+        "/srv/a /srv/a/b /srv/a/b/c",
+    ),
+    "bound read-only from elsewhere": (
+        {"bind_read_only_paths": ("/opt/x:/srv/a/b:norbind",)},
+        "/srv/a/b /srv/a/b/c",
+    ),
+    "bound to elsewhere": (
+        {"read_only_paths": ("/opt",), "bind_paths": ("-/opt/x:/srv/in",)},
+        "/opt/x /srv/in/rw",
+    ),
     "temporary in what is bound": (
         {"temporary_paths": ("/srv/a/b",), "bind_paths": ("/srv",)},
         "/srv/a/b /srv/a/b/c",

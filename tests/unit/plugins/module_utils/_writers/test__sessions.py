@@ -85,7 +85,10 @@ UMASKS: dict[str, tuple[dict[str, str], str, str, int, int]] = {
     "umask= and usergroups": (module("UMASK=077"), "cron", "www-data", 0o022, 0o007),
     "umask= that is none": (module("umask=x"), "cron", "root", 0o022, 0o022),
     "login.defs": (
-        module("", **{"etc/login.defs": "# UMASK 077\nUMASK\t\t027 # x\nUMASK 0\n"}),
+        module(
+            "",
+            **{"etc/login.defs": "# UMASK 077\nX 7\nUMASK\t\t027 # x\nUMASK 0\n"},
+        ),
         "cron",
         "root",
         0o022,

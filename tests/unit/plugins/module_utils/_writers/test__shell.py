@@ -104,6 +104,7 @@ SCRIPTS: dict[str, tuple[str, list[Run]]] = {
         [run("/srv/my app", writes=("/srv/my app/a",))],
     ),
     "cd with an option": ("cd -P /srv/a; x > b", [run("/srv/a", writes=("/srv/a/b",))]),
+    "arguments of a script": ("sh -c x /srv/a", [run("/srv/a")]),
     "home": ("cd; x > a; cd ~/b; x > c; cd $D; x > d", []),
     "a part of a directory": ("cd /srv/$X; x > a", [run("/srv")]),
     "lines": ("cd /srv\nx > a\n", [run("/srv", writes=("/srv/a",))]),

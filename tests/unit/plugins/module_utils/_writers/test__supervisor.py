@@ -523,6 +523,11 @@ PROBLEMS = {
         4,
         "names a program that there is not: x",
     ),
+    "a group of listeners": (
+        "[eventlistener:a]\ncommand=x\nprograms=y\n[group:g]\nprograms=a\n",
+        6,
+        "names a program that there is not: a",
+    ),
     "numprocs": ("[program:a]\ncommand=x\nnumprocs=many\n", 4, "is not a number: many"),
     "process_name": (
         "[program:a]\ncommand=x\nnumprocs=2\nprocess_name=a\n",

@@ -302,3 +302,12 @@ def test_umask(text: str, umask: int | None, tmp_path: Path) -> None:
     assert values.umask(configuration.sections["b"], {}, 0o022) == 0o022
     refused = Problem("/c", 2, f"is not a umask: {text}{REFUSED}")
     assert values.problems == (() if umask is not None else (refused,))
+
+
+def test_an_umask_that_cannot_be_expanded(tmp_path: Path) -> None:
+    (tmp_path / "c").write_text("[a]\numask=%(nope)s\n")
+    values = Values([])
+    section = read(str(tmp_path), "/c").sections["a"]
+    assert values.umask(section, {}, 0o022) is None
+    reason = f"supervisor knows no %(nope)s here{REFUSED}"
+    assert values.problems == (Problem("/c", 2, reason),)

@@ -101,6 +101,12 @@ def test_a_debian_host(tmp_path: Path) -> None:
     found = discover(systemctl, host(tmp_path, files))
     (arguments,) = asked
     assert arguments[:3] == ("show", "--type=service", "--all")
+    key, _, names = arguments[3].partition("=")
+    first = text.split("\n\n")[1]  # behind the comment
+    assert (key, len(arguments)) == ("--property", 4)
+    assert set(names.split(",")) == {
+        line.partition("=")[0] for line in first.split("\n")
+    }
     assert found.problems == (
         Problem(
             "/lib/systemd/system/report.service",
@@ -414,6 +420,18 @@ ORIGINS = {
 def test_origin(text: str, line: int, tmp_path: Path) -> None:
     found = _discover(tmp_path, {"User": "games"}, **{"app.service": text})
     assert found.writers[0].origin == f"{UNIT}:{line}"
+
+
+@pytest.mark.parametrize("key", ["StandardOutput", "StandardError"])
+@pytest.mark.parametrize("kind", ["append", "file", "truncate"])
+def test_output_alone_is_something_to_say(key: str, kind: str, tmp_path: Path) -> None:
+    files = {"app.service": f"[Service]\n{key}={kind}:/l/a\n"}
+    (writer,) = _discover(tmp_path, {key: kind}, **files).writers
+    assert writer.logs == ("/l/a",)
+
+
+def test_no_process(tmp_path: Path) -> None:
+    assert _one(tmp_path, User="games", MainPID="").pids == ()
 
 
 def test_no_file(tmp_path: Path) -> None:

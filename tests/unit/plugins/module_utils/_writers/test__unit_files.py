@@ -163,6 +163,15 @@ def test_files_of_a_unit(
     assert files_of(root, unit) == expected
 
 
+ELSEWHERE = [ETC, "/run/systemd/system", "/usr/local/lib/systemd/system", LIB]
+
+
+@pytest.mark.parametrize("place", [*ELSEWHERE, "/lib/systemd/system"])
+def test_where_units_are(place: str, tmp_path: Path) -> None:
+    paths = [f"{place}/a.service", f"{place}/a.service.d/b.conf"]
+    assert files_of(host(tmp_path, dict.fromkeys(paths, "")), "a.service") == paths
+
+
 def test_masked_files(tmp_path: Path) -> None:
     paths = [f"{LIB}/a.service", f"{LIB}/a.service.d/10.conf"]
     host(tmp_path, dict.fromkeys([*paths, f"{ETC}/a.service.d/x"], ""))
