@@ -10,10 +10,13 @@ SCENARIO ?=
 # The Debian release of the test host: bookworm if empty. With `make unit`, the
 # release whose Python is used: this machine's own if empty
 SUITE ?=
-# How many random decisions the unit tests compare with the kernel's, and how
-# many random repairs with the promise of each plan: 20,000 and 300 if empty
+# How many random decisions are compared with the kernel's (1,000,000 by `make
+# fuzz`, 20,000 by the unit tests if empty), and how many random repairs with the
+# promise of each plan (200 by the unit tests if empty)
 DECISIONS ?=
 PROMISES ?=
+# Which ones, in `make fuzz`: any if empty
+SEED ?=
 # Further arguments: of pytest in `make unit`, of ansible-test in `make sanity`
 ARGS ?=
 
@@ -41,6 +44,8 @@ help:
 	@echo 'make sanity     ansible-test sanity; ARGS="--test pylint" runs one'
 	@echo 'make unit       unit tests; ARGS="-k acl" goes to pytest,'
 	@echo '                SUITE=bullseye takes the Python of that release'
+	@echo "make fuzz       a million random decisions, held against the kernel's:"
+	@echo '                SEED=1234 replays a run, DECISIONS=20000 sets how many'
 	@echo 'make core       the playbooks, with newer releases of ansible-core'
 	@echo 'make molecule   tests on real hosts; SCENARIO=outage runs only that,'
 	@echo '                SUITE=trixie on that release'
@@ -78,7 +83,7 @@ test:
 .PHONY: test-all
 test-all:
 	@tests/steps test 'unit SUITE=bullseye' 'unit SUITE=trixie' \
-	    'unit SUITE=forky' 'unit DECISIONS=500000 PROMISES=2000' \
+	    'unit SUITE=forky' 'unit PROMISES=2000' fuzz \
 	    'molecule SUITE=bullseye'
 
 # All that `make test` needs, at once: building them one by one takes longer.
@@ -118,6 +123,12 @@ unit:
 	@tests/hosts/pytest python/$(SUITE) unit tests/unit/plugins $(ARGS) --deselect \
 	    tests/unit/plugins/modules/test_contract.py::test_module_ships_with_all_that_it_imports
 endif
+
+.PHONY: fuzz
+fuzz:
+	@tests/setup unit
+	@$(IN_ENV) python -m ansible_collections.logward.permissions.tests.fuzz \
+	    $(if $(SEED),--seed $(SEED)) $(if $(DECISIONS),--decisions $(DECISIONS))
 
 # Releases that need a newer Python than .venv may have. Debian trixie has one.
 .PHONY: core
