@@ -82,7 +82,7 @@ def play(name: str, *arguments: str) -> Play:
 
 
 def listing() -> dict[bytes, tuple[object, ...]]:
-    found = {}
+    found: dict[bytes, tuple[object, ...]] = {}
     for directory, _names, files in os.walk(os.fsencode(LOGS)):
         for path in (directory, *(os.path.join(directory, name) for name in files)):
             status = os.lstat(path)

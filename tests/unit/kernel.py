@@ -74,7 +74,8 @@ _ATTEMPTS: dict[str, Callable[[str, int], Any]] = {
 
 def ask_kernel(questions: Sequence[Question]) -> list[int]:
     """Return the errno of each attempt, 0 where the kernel allowed it."""
-    return in_child(lambda: _attempts(questions))
+    errnos: list[int] = in_child(lambda: _attempts(questions))
+    return errnos
 
 
 def _attempts(questions: Sequence[Question]) -> list[int]:

@@ -21,7 +21,8 @@ def read(path: Path) -> Any:
 
 def options(role: Path) -> dict[str, Any]:
     spec = read(role / "meta" / "argument_specs.yml")
-    return spec["argument_specs"]["main"]["options"]
+    found: dict[str, Any] = spec["argument_specs"]["main"]["options"]
+    return found
 
 
 def test_every_option_is_required_or_has_the_documented_default(role: Path) -> None:

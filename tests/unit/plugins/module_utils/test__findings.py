@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from ansible_collections.logward.permissions.plugins.module_utils._access import (
@@ -39,7 +41,7 @@ def test_remedy_of_its_own() -> None:
     assert own.result(1)["remedy"] == "remount it"
 
 
-def _results(*found: Finding) -> list[dict[str, object]]:
+def _results(*found: Finding) -> list[dict[str, Any]]:
     findings = Findings()
     for each in found:
         findings.add(each)

@@ -9,6 +9,7 @@ import os
 import pwd
 import subprocess
 import sys
+from typing import Any
 
 import pytest
 
@@ -117,7 +118,7 @@ def test_declared_identity() -> None:
 def test_declared_identity_wins_over_a_user_and_takes_the_rest_from_it() -> None:
     name = MEMBER.pw_name
     own = resolve(name, "writers", {})
-    declared = {name: {"name": name, "umask": "0002"}}
+    declared: dict[str, dict[str, Any]] = {name: {"name": name, "umask": "0002"}}
     identity = resolve(name, "writers", declared)
     assert identity.source == "declared"
     assert identity.umask == 0o002

@@ -626,7 +626,7 @@ def test_refusal_where_anybody_may_link_to_files_of_root() -> None:
     ],
 )
 def test_change_refusal(
-    kind: str, before: str, after: str, flags: dict[str, bool], code: str | None
+    kind: str, before: str, after: str, flags: dict[str, Any], code: str | None
 ) -> None:
     present = replace(inode(kind, before), **flags)
     assert change_refusal(present, inode(kind, after)) == code

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import time
 from collections.abc import Callable
@@ -16,9 +17,15 @@ from ansible_collections.logward.permissions.plugins.module_utils import (
     _become,
     _probe,
 )
-from ansible_collections.logward.permissions.plugins.module_utils._access import Verdict
+from ansible_collections.logward.permissions.plugins.module_utils._access import (
+    Verdict,
+    created_file,
+)
 from ansible_collections.logward.permissions.plugins.module_utils._errors import (
     HostError,
+)
+from ansible_collections.logward.permissions.plugins.module_utils._fs import (
+    observe_fd,
 )
 from ansible_collections.logward.permissions.plugins.module_utils._identity import (
     resolve,
@@ -90,8 +97,9 @@ def test_a_wrong_prediction_is_found(
 def test_a_next_file_that_is_not_as_predicted_is_found(
     logs: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = _probe.created_file
-    monkeypatch.setattr(_probe, "created_file", lambda _who, where: real(NOBODY, where))
+    monkeypatch.setattr(
+        _probe, "created_file", lambda _who, where: created_file(NOBODY, where)
+    )
     wrong = _probe.probe([policy_for(logs)], 20)["disagreements"]
     assert [each["creator"] for each in wrong] == ["daemon", "root"]
 
@@ -109,11 +117,10 @@ def test_nothing_is_left_and_nothing_is_written(logs: Path) -> None:
 
 def test_the_next_file_has_no_name(logs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[list[str]] = []
-    real = _probe.observe_fd
 
     def look(fd: int, mounts: Any) -> Any:
         seen.append(sorted(os.listdir(logs)))
-        return real(fd, mounts)
+        return observe_fd(fd, mounts)
 
     monkeypatch.setattr(_probe, "observe_fd", look)
     _probe.probe([policy_for(logs)], 20)
@@ -129,10 +136,10 @@ def test_without_o_tmpfile_the_next_file_loses_its_name(
 
     def without_tmpfile(path: Any, flags: int, *rest: Any, **keys: Any) -> int:
         if flags & os.O_TMPFILE == os.O_TMPFILE:
-            raise OSError(_probe.errno.EOPNOTSUPP, "no O_TMPFILE")
+            raise OSError(errno.EOPNOTSUPP, "no O_TMPFILE")
         return real(path, flags, *rest, **keys)
 
-    monkeypatch.setattr(_probe.os, "open", without_tmpfile)
+    monkeypatch.setattr(os, "open", without_tmpfile)
     result = _probe.probe([policy_for(logs)], 20)
     assert ("daemon", "create", "daemon", "") in allowed(result)
     assert result["disagreements"] == []
@@ -165,7 +172,7 @@ def test_a_child_that_hangs_or_dies_is_an_error(
         forked.append(real())
         return forked[-1]
 
-    monkeypatch.setattr(_become.os, "fork", fork)
+    monkeypatch.setattr(os, "fork", fork)
     with pytest.raises(HostError, match=message):
         _become.ask_as(DAEMON, question)
     with pytest.raises(ChildProcessError):

@@ -31,6 +31,7 @@ from ansible_collections.logward.permissions.plugins.module_utils._fs import (
     Tree,
     Visit,
     _tree,
+    is_gone,
 )
 from ansible_collections.logward.permissions.plugins.module_utils._journal import (
     BATCH,
@@ -571,13 +572,12 @@ def test_directory_that_goes_away_and_comes_back(
     os.chown(archive, WEB, WEB)
     log_file(archive / "old.log")
     before_pinning("archive", lambda: archive.rename(logs.with_name("moved")))
-    real = _survey.is_gone
 
-    def is_gone(error: OSError) -> bool:
+    def come_back(error: OSError) -> bool:
         logs.with_name("moved").rename(archive)
-        return real(error)
+        return is_gone(error)
 
-    monkeypatch.setattr(_survey, "is_gone", is_gone)
+    monkeypatch.setattr(_survey, "is_gone", come_back)
     result = run()
     assert archive.is_dir()
     assert reasons(result) == {"vanished": ""}

@@ -31,6 +31,9 @@ from ansible_collections.logward.permissions.plugins.module_utils._acl import (
 from ansible_collections.logward.permissions.plugins.module_utils._fs import (
     _tree,
 )
+from ansible_collections.logward.permissions.plugins.module_utils._fs._inode import (
+    observe_name,
+)
 from ansible_collections.logward.permissions.plugins.module_utils._identity import (
     STRANGER,
     Identity,
@@ -130,12 +133,11 @@ def test_what_the_kernel_does_not_tell_of_is_counted_and_passed_over(
     # A stand-in for a FUSE mount of the application's user, which refuses root.
     for name in ("a.log", "b.log", "mounted"):
         (tmp_path / name).touch()
-    real = _tree.observe_name
 
     def observe(fd: int, name: str, mounts: Any) -> Any:
         if name == "mounted":
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), name)
-        return real(fd, name, mounts)
+        return observe_name(fd, name, mounts)
 
     monkeypatch.setattr(_tree, "observe_name", observe)
     tree = _tree.Tree(str(tmp_path))

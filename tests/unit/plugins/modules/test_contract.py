@@ -36,7 +36,13 @@ Listing = Callable[..., dict[str, tuple[Any, ...]]]
 COMMON = {"changed", "diff", "invocation"}
 EXISTS = "when the directory exists"
 ALWAYS = frozenset(["success"])
-TYPES = {"str": str, "int": int, "bool": bool, "list": list, "dict": dict}
+TYPES: dict[str, type[Any]] = {
+    "str": str,
+    "int": int,
+    "bool": bool,
+    "list": list,
+    "dict": dict,
+}
 WEIRD = b"line\nbreak \xff.log"
 
 

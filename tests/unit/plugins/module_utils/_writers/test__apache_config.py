@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -94,7 +95,7 @@ def test_expand(text: str, expanded: str, left: str | None) -> None:
 
 
 def _read(
-    root: Path, files: dict[str, str | bytes], **environment: str
+    root: Path, files: Mapping[str, str | bytes], **environment: str
 ) -> Configuration:
     return read(host(root, files), ETC, environment, ["GIVEN"])
 

@@ -9,9 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.logward.permissions.plugins.module_utils._writers import (
-    _sessions,
-)
 from ansible_collections.logward.permissions.plugins.module_utils._writers._sessions import (
     Sessions,
 )
@@ -201,7 +198,7 @@ def test_umask_of_an_account(
     values = list(pwd.getpwnam("www-data"))
     values[4] = gecos
     account = pwd.struct_passwd(values)
-    monkeypatch.setattr(_sessions.pwd, "getpwnam", lambda _name: account)
+    monkeypatch.setattr(pwd, "getpwnam", lambda _name: account)
     assert host(tmp_path, DEBIAN_13).umask("cron", "www-data", 0o022) == umask
 
 

@@ -13,9 +13,6 @@ from ansible_collections.logward.permissions.plugins.module_utils._identity impo
     Identity,
     resolve,
 )
-from ansible_collections.logward.permissions.plugins.module_utils._writers import (
-    _supervisor,
-)
 from ansible_collections.logward.permissions.plugins.module_utils._writers._source import (
     NOBODY,
     Found,
@@ -202,7 +199,7 @@ def test_users(
         assert [(each.path, each.line) for each in found.problems] == [(CONF, 5)]
     else:
         assert writer is not None
-        assert (writer.identity.uid, writer.identity.groups) == who
+        assert (writer.identity.uid, set(writer.identity.groups)) == who
         assert found.problems == ()
 
 
@@ -234,7 +231,7 @@ def test_groups_are_those_that_can_be_listed(
         grp.struct_group(("b", "", 4002, ["daemon", "www-data"])),
         grp.struct_group(("c", "", 4003, ["daemon"])),
     ]
-    monkeypatch.setattr(_supervisor.grp, "getgrall", lambda: groups)
+    monkeypatch.setattr(grp, "getgrall", lambda: groups)
     found = host.found("[program:a]\ncommand=x\nuser=www-data\n")
     assert by_id(found)["supervisor:a"].identity.groups == {33, 4001, 4002}
 

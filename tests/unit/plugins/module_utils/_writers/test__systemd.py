@@ -158,7 +158,7 @@ def test_a_debian_host(tmp_path: Path) -> None:
     assert sandboxes["payments-queue@1.service"].writable("/var/log/queue")
 
 
-PROPERTIES = {
+PROPERTIES: dict[str, tuple[str, dict[str, Any]]] = {
     "ProtectSystem": ("strict", {"protect_system": "strict"}),
     "ProtectHome": ("read-only", {"protect_home": "read-only"}),
     "PrivateTmp": ("yes", {"private_tmp": True}),
@@ -183,8 +183,7 @@ PROPERTIES = {
 def test_sandbox(key: str) -> None:
     value, expected = PROPERTIES[key]
     (unit,) = parse_units(_show({key: value}))
-    settings: dict[str, Any] = expected
-    assert unit.sandbox == replace(Sandbox(), **settings)
+    assert unit.sandbox == replace(Sandbox(), **expected)
 
 
 STATES = {
@@ -304,7 +303,7 @@ def test_user(
     monkeypatch.setattr(os, "getgrouplist", lambda _user, group: [group, 64001])
     who = _one(tmp_path, UMask="0077", **settings).identity
     assert (who.id, who.source) == ("systemd:app.service", "configured")
-    assert (who.uid, who.gid, who.groups) == (uid, gid, groups)
+    assert (who.uid, who.gid, set(who.groups)) == (uid, gid, groups)
     assert who.umask == 0o077
 
 
