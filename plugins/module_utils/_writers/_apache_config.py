@@ -9,7 +9,6 @@ would keep Apache from starting, is a problem here; what follows is still read.
 
 from __future__ import annotations
 
-import glob
 import os
 import re
 from collections import ChainMap
@@ -292,10 +291,7 @@ class _Reader:
             self._report(directive.path, directive.line, message)
             return
         path = os.path.join(self.configuration.server_root, pattern)
-        if glob.has_magic(path):
-            found = matching(self._root, path)
-        else:
-            found = [path] if os.path.lexists(below(self._root, path)) else []
+        found = matching(self._root, path)
         if not found and directive.name == "include":
             message = f"includes {short(pattern)}, which does not exist"
             self._report(directive.path, directive.line, message)

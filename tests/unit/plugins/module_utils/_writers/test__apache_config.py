@@ -169,11 +169,20 @@ IN_FORCE = {
         [],
     ),
     "quoted": ('<IfModule "core.c">\nA\n</IfModule>', ["0:a"]),
+    "no such file of a module": (
+        "LoadModule ssl_module /x/mod_ssl.so\n<IfModule ssl.c>\nA\n</IfModule>",
+        [],
+    ),
     "given": ("<IfDefine GIVEN>\nA\n</IfDefine>", ["0:a"]),
     "not given": ("<IfDefine OTHER>\nA\n</IfDefine>", []),
     "not": ("<IfDefine !OTHER>\nA\n</IfDefine>", ["0:a"]),
     "given here": ("Define X\n<IfDefine X>\nA\n</IfDefine>", ["0:a"]),
     "no longer": ("UnDefine GIVEN\n<IfDefine GIVEN>\nA\n</IfDefine>", []),
+    "given, with a blank": (
+        'Define "X Y"\n<IfDefine "X Y">\nA\n</IfDefine>',
+        ["0:a"],
+    ),
+    "nothing": ("<IfDefine>\nA\n</IfDefine>\nB", ["0:b"]),
     "variable in a condition": (
         "Define X GIVEN\n<IfDefine ${X}>\nA\n</IfDefine>",
         ["0:a"],
@@ -199,6 +208,7 @@ IN_FORCE = {
         ["1:a"],
     ),
     "macro": ("<Macro M $x>\nA $x\n</Macro>\nB", ["0:b"]),
+    "variable that makes a line empty": ("Define X ''\n${X}\nA", ["0:", "0:a"]),
     "quoted name": ('"User" x', ["0:user x"]),
 }
 
@@ -208,6 +218,16 @@ def test_what_is_in_force(text: str, said: list[str], tmp_path: Path) -> None:
     configuration = _read(tmp_path, {MAIN: text}, WHO="deploy", TWO="b c")
     assert _said(configuration) == said
     assert not configuration.problems
+
+
+#: As `apache2 -M` of Debian shows them where no module is loaded.
+BUILT_IN = ["core", "so", "watchdog", "http", "log_config", "logio", "version", "unixd"]
+
+
+@pytest.mark.parametrize("name", BUILT_IN)
+def test_what_is_built_in(name: str, tmp_path: Path) -> None:
+    text = f"<IfModule {name}_module>\nA\n</IfModule>"
+    assert _said(_read(tmp_path, {MAIN: text})) == ["0:a"]
 
 
 def test_where_a_directive_is(tmp_path: Path) -> None:
@@ -287,6 +307,8 @@ def test_server_root(tmp_path: Path) -> None:
 NONE = "is defined neither in envvars nor with Define"
 PROBLEMS = {
     "closes nothing": ("A\n</Directory>", 2, "</directory> closes what is not open"),
+    "closes what has no name": ("</>\nA", 1, "</> closes what is not open"),
+    "has no name": ("<>\nA", 1, "<> is never closed"),
     "never closed": ("A\n<Directory />\nB", 2, "<directory> is never closed"),
     "one in another": (
         "<VirtualHost *>\n<Directory />\n</VirtualHost>",
@@ -430,9 +452,11 @@ def test_a_long_file_takes_no_time(part: str, tmp_path: Path) -> None:
 
 
 SHORT = ["<", "</", "<A ", "Include ", "Include ${X}", "Use "]
+SHORT += [f"Include ${{{'X' * 190}}}", "<A>\n<" + "X" * 200 + ">\n</A>\n"]
 
 
 @pytest.mark.parametrize("start", SHORT)
 def test_messages_are_short(start: str, tmp_path: Path) -> None:
-    *_earlier, problem = _read(tmp_path, {MAIN: start + "x" * 10_000 + "\n"}).problems
-    assert len(problem.message) < 200
+    problems = _read(tmp_path, {MAIN: start + "x" * 10_000 + "\n"}).problems
+    assert problems
+    assert all(len(problem.message) < 200 for problem in problems)
