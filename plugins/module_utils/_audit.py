@@ -120,9 +120,10 @@ class _DirectoryAudit:
         """Walk the directory and return its part of the result."""
         policy, place = self._survey.policy, self._survey.place
         self._judge_directory()
-        for step in self._survey.steps():
+        for step in self._survey.steps(lambda place: self._table.known(place.before)):
             self._judge(step)
             step.close()
+        self._totals["files"] += self._survey.walk.counted
         for finding in self._survey.missed():
             self._findings.add(finding)
         return {
@@ -137,7 +138,7 @@ class _DirectoryAudit:
             "identities": [identity_fields(each) for each in policy.identities],
             "next_file": [next_file_fields(file) for file in self._next_files],
             "files": self._files,
-            "totals": {**self._totals, "vanished": self._survey.tree.vanished},
+            "totals": {**self._totals, "vanished": self._survey.walk.vanished},
             "findings": self._findings.results(),
             "compliant": not self._findings.has_errors,
             "changes_needed": self._totals["to_change"] > 0,
@@ -151,9 +152,12 @@ class _DirectoryAudit:
         table = self._table
         self._totals[_PLURALS.get(step.before.kind, "others")] += 1
         self._totals["to_change"] += step.changes
-        for finding in step.findings(table, step.place.before, step.before):
+        found = list(step.findings(table, step.place.before, step.before))
+        for finding in found:
             self._findings.add(finding)
-        if step.before.kind == REGULAR and len(self._files) < self._max_listed:
+        if len(self._files) >= self._max_listed and not found:
+            step.dismiss()
+        elif step.before.kind == REGULAR and len(self._files) < self._max_listed:
             rows = access_to(table.policy, step.place.before, step.before)
             self._files.append(
                 {

@@ -11,7 +11,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, Callable
 
 from ._acl import EXECUTE, READ, WRITE
 from ._errors import OptionError
@@ -57,6 +57,7 @@ _SYSTEM_DIRECTORIES = frozenset(
         "/var/www/html",
     ]
 )
+_ONLY_AN_END = re.compile(r"\*[^*?[]+")
 _SYSTEM_TREES = (
     "/boot",
     "/dev",
@@ -155,14 +156,21 @@ class Policy:
             + [Grant(reader, reading) for reader in self.readers]
         )
 
-    def excluded(self, relative_path: str) -> bool:
-        """Tell whether a path below the directory is left alone."""
-        return bool(self.exclude) and bool(_any_of(self.exclude).match(relative_path))
+    @property
+    def excluded(self) -> Callable[[str], bool]:
+        """Tells whether a path, relative to the directory, is left alone."""
+        return _matching_any(self.exclude)
 
 
 @lru_cache(maxsize=64)
-def _any_of(globs: tuple[str, ...]) -> re.Pattern[str]:
-    return re.compile("|".join(fnmatch.translate(glob) for glob in globs))
+def _matching_any(globs: tuple[str, ...]) -> Callable[[str], bool]:
+    """Return the test for any of the globs: it is asked of every name there is."""
+    ends = tuple(glob[1:] for glob in globs if _ONLY_AN_END.fullmatch(glob))
+    others = [glob for glob in globs if glob[1:] not in ends]
+    if not others:
+        return lambda path: path.endswith(ends)
+    match = re.compile("|".join(map(fnmatch.translate, others))).match
+    return lambda path: path.endswith(ends) or match(path) is not None
 
 
 def parse_policies(

@@ -22,6 +22,7 @@ from ._access import (
     others_create,
 )
 from ._findings import KINDS, Finding, described, explain
+from ._fs import Known
 from ._identity import STRANGER, Identity, group_name, user_name
 from ._names import display
 from ._policy import Policy
@@ -64,6 +65,11 @@ class AccessTable:
         self._way: tuple[Inode, ...] = ()
         self._ways: dict[tuple[Inode, ...], int] = {}
         self._fine: set[tuple[int, Inode]] = set()
+        self._known: dict[int, Known] = {}
+
+    def known(self, place: Place) -> Known:
+        """Return the files that need no second look in places like this one."""
+        return self._known.setdefault(self._number_of(place), set())
 
     def findings(self, path: str, place: Place, inode: Inode) -> Sequence[Finding]:
         """Return whom a file, or the next file in a directory, locks out.
@@ -89,9 +95,10 @@ class AccessTable:
     def _number_of(self, place: Place) -> int:
         """Return the same number for places that are reached and are alike."""
         if place is not self._place:
-            if len(self._fine) >= _DISTINCT_INODES:
+            if len(self._fine) + len(self._ways) >= _DISTINCT_INODES:
                 self._fine.clear()
                 self._ways.clear()
+                self._known.clear()
             self._place = place
             self._way = (*(inode for _path, inode in place.ancestors), place.inode)
         return self._ways.setdefault(self._way, len(self._ways))

@@ -23,6 +23,7 @@ from ._become import ask_as
 from ._fs import (
     MissingDirectory,
     Tree,
+    Walk,
     is_gone,
     observe_fd,
     proc_path,
@@ -118,7 +119,7 @@ class _DirectoryProbe:
                 yield from _answers(identity, questions)
 
     def _files(self, most: int) -> list[tuple[str, Inode]]:
-        visits = self._tree.walk(False, self._policy.excluded)
+        visits = Walk(self._tree, self._policy.excluded).visits(False, set())
         files = (
             (visit.name, visit.observed.inode)
             for visit in visits

@@ -206,7 +206,9 @@ class _DirectoryRepair:
     def _steps_until_error(self) -> Iterator[Step]:
         """Yield steps; what ends them early waits until those are taken."""
         try:
-            yield from self._survey.steps()
+            yield from self._survey.steps(
+                lambda change: self._table.known(change.after)
+            )
         except (HostError, OSError) as error:
             self._error = error
 
@@ -220,8 +222,11 @@ class _DirectoryRepair:
         if step.changes:
             self._changed += 1
             self._diff.add(step.path, step.before, step.after)
-        for finding in step.findings(self._table, step.place.after, step.after):
+        found = list(step.findings(self._table, step.place.after, step.after))
+        for finding in found:
             self._findings.add(finding)
+        if not found:
+            step.dismiss()
 
     def _skip(self, reason: str, path: str) -> None:
         self._skipped[reason] += 1
@@ -279,12 +284,12 @@ class _DirectoryRepair:
             ) from error
 
     def _result(self) -> dict[str, Any]:
-        vanished = self._survey.tree.vanished
+        vanished = self._survey.walk.vanished
         if vanished:
             self._skipped["vanished"] = vanished
             self._examples.setdefault("vanished", "")
         for finding in self._survey.missed():
-            self._skipped["unreadable"] = self._survey.tree.unreadable
+            self._skipped["unreadable"] = self._survey.walk.unreadable
             self._examples.setdefault("unreadable", "")
             self._findings.add(finding)
         return {

@@ -25,9 +25,11 @@ from ._access import (
 from ._errors import HostError
 from ._findings import KINDS, Finding
 from ._fs import (
+    Known,
     Observation,
     Tree,
     Visit,
+    Walk,
     has_capability,
     is_gone,
     observe_fd,
@@ -96,7 +98,8 @@ class Step:
 
     ``path`` is relative to the log directory, "" for itself; ``place`` is the
     directory itself, or the one that the file lies in. Where a change is
-    planned ``fd`` pins the inode, and whoever takes the step closes it.
+    planned ``fd`` pins the inode, and whoever takes the step closes it. Where
+    nothing is, ``visit`` is what shows it.
     """
 
     path: str
@@ -105,6 +108,7 @@ class Step:
     after: Inode
     refused: str | None = None
     fd: int | None = None
+    visit: Visit | None = None
 
     @property
     def before(self) -> Inode:
@@ -128,6 +132,11 @@ class Step:
                 yield replace(finding, remedy=KINDS[self.refused].remedy)
             else:
                 yield finding
+
+    def dismiss(self) -> None:
+        """Have what is like this only counted from now on, if it needs nothing."""
+        if self.visit is not None:
+            self.visit.dismiss()
 
     def close(self) -> None:
         """Let go of the inode."""
@@ -160,7 +169,8 @@ class Survey:
         self.place = Place(
             tree.ancestors, policy.path, self.observed.inode, settings.protected_regular
         )
-        newest = [visit.observed.inode for visit in tree.newest(policy.excluded)]
+        self.walk = Walk(tree, policy.excluded)
+        newest = [visit.observed.inode for visit in self.walk.newest()]
         self.planned = self.place.inode
         if tree.acl_supported:
             self.planned = planned_directory(policy, self.place.inode, newest)
@@ -190,28 +200,32 @@ class Survey:
 
     def missed(self) -> Iterator[Finding]:
         """Yield, after the walk, what could not be looked at."""
-        if self.tree.unreadable:
+        walk = self.walk
+        if walk.unreadable:
             path = self.policy.path
-            message = f"{KINDS['unreadable'].title}: {self.tree.first_unreadable}"
-            count = f"{self.tree.unreadable} unreadable"
+            message = f"{KINDS['unreadable'].title}: {walk.first_unreadable}"
+            count = f"{walk.unreadable} unreadable"
             yield Finding("unreadable", path, display(path), count, display(message))
 
     def blocking(self) -> Finding | None:
         """Return the first finding that forbids any repair here, or None."""
         return next((each for each in self.findings() if each.code in _BLOCKING), None)
 
-    def steps(self) -> Iterator[Step]:
-        """Yield a step for the directory, then for all that is below it."""
+    def steps(self, known_in: Callable[[Change], Known]) -> Iterator[Step]:
+        """Yield a step for the directory, then for all that is below it.
+
+        ``known_in`` has the files that are only counted in a directory.
+        """
         yield self._own_step()
-        for visit in self.tree.walk(self.policy.recurse, self.policy.excluded):
+        known = known_in(self.places)
+        for visit in self.walk.visits(self.policy.recurse, known):
             step = self._step(visit)
-            visit.enter = False
             if step is None:
                 continue
             if step.before.kind == DIRECTORY:
                 step.place = step.place.entered(visit.name, step.before, step.after)
                 self._entered.append((visit.path, step.place))
-                visit.enter = not step.refused
+                visit.enter = None if step.refused else known_in(step.place)
             yield step
 
     def _own_step(self) -> Step:
@@ -227,8 +241,10 @@ class Survey:
             code = "other_file_system" if visit.other_mount else "too_deep"
             return Step(visit.path, place, observed, observed.inode, code)
         after, refused = self._decide(observed.inode)
-        if refused or same_permissions(observed.inode, after):
+        if refused:
             return Step(visit.path, place, observed, after, refused)
+        if same_permissions(observed.inode, after):
+            return Step(visit.path, place, observed, after, visit=visit)
         return self._pinned(visit, place)
 
     def _place_of(self, visit: Visit) -> Change:
@@ -241,11 +257,11 @@ class Survey:
     def _pinned(self, visit: Visit, place: Change) -> Step | None:
         """Pin the inode, and decide again by what the descriptor says."""
         try:
-            fd = self.tree.pin(visit)
+            fd = visit.pin()
         except OSError as error:
             if not is_gone(error):
                 raise
-            self.tree.vanished += 1
+            self.walk.vanished += 1
             return None
         step = self.step_of_fd(visit.path, place, fd)
         if not step.changes:

@@ -5,20 +5,23 @@
 from __future__ import annotations
 
 from ._apply import change, same_permissions
-from ._inode import Observation, Stamp, has_capability, observe_fd, proc_path
+from ._inode import Known, Observation, Stamp, has_capability, observe_fd, proc_path
 from ._private import (
     check_private_directory,
     open_private_directory,
     sync_directory,
 )
-from ._tree import MissingDirectory, Tree, Visit, is_gone
+from ._tree import MissingDirectory, Tree
+from ._walk import Visit, Walk, is_gone
 
 __all__ = [
+    "Known",
     "MissingDirectory",
     "Observation",
     "Stamp",
     "Tree",
     "Visit",
+    "Walk",
     "change",
     "check_private_directory",
     "has_capability",

@@ -7,9 +7,10 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from typing import Callable, Optional
 
 from .._access import DIRECTORY, REGULAR, Inode, Mount
 from .._acl import decode, from_mode
@@ -18,15 +19,24 @@ from ._statx import (
     APPEND_ONLY,
     IMMUTABLE,
     Status,
+    glance,
+    last_status,
     status_of_fd,
-    status_of_name,
 )
 
 ACCESS_XATTR = "system.posix_acl_access"
 DEFAULT_XATTR = "system.posix_acl_default"
 CAPABILITY_XATTR = "security.capability"
 
+#: What is the same for files that are alike: attributes, links, owner and group;
+#: mode, device, mount, access ACL.
+Fingerprint = tuple[bytes, int, int, int, Optional[bytes]]
+#: Regular files that need no second look.
+Known = set[Fingerprint]
+
 _DISTINCT_INODES = 4096
+_FORMAT = stat.S_IFMT(0xFFFF)
+_HAVE_ACLS = (stat.S_IFREG, stat.S_IFDIR)
 _KINDS = {
     stat.S_IFDIR: DIRECTORY,
     stat.S_IFREG: REGULAR,
@@ -70,25 +80,52 @@ def proc_path(fd: int) -> str:
 
 def observe_fd(fd: int, mounts: Mapping[int, Mount]) -> Observation:
     """Read the inode of a descriptor, which may be an O_PATH one."""
-    return _observed(status_of_fd(fd), proc_path(fd), True, mounts)
+    status, path = status_of_fd(fd), proc_path(fd)
+    format_bits = status.mode & _FORMAT
+    access = default = None
+    if format_bits in _HAVE_ACLS:
+        access = _read_xattr(path, ACCESS_XATTR, True)
+    if format_bits == stat.S_IFDIR:
+        default = _read_xattr(path, DEFAULT_XATTR, True)
+    return _observed(status, access, default, mounts)
 
 
-def observe_name(
-    directory_fd: int, name: str, mounts: Mapping[int, Mount]
-) -> Observation:
-    """Read a name of the directory that is the working directory now."""
-    return _observed(status_of_name(directory_fd, name), name, False, mounts)
+def observe_names(
+    names: Iterable[str],
+    mounts: Mapping[int, Mount],
+    known: Known,
+    missed: Callable[[str, OSError], None],
+) -> Iterator[tuple[str, Observation, Fingerprint]]:
+    """Read names of the directory that is the working directory now.
+
+    Those that are ``known`` are not yielded. An error of a name is told to
+    ``missed``, and the others are read.
+    """
+    for name in names:
+        try:
+            raw, mode, device, mount = glance(name)
+            format_bits = mode & _FORMAT
+            access = default = None
+            if format_bits in _HAVE_ACLS:
+                access = _read_xattr(name, ACCESS_XATTR, False)
+            fingerprint = raw, mode, device, mount, access
+            if fingerprint in known:
+                continue
+            status = last_status()
+            if format_bits == stat.S_IFDIR:
+                default = _read_xattr(name, DEFAULT_XATTR, False)
+        except OSError as error:
+            missed(name, error)
+            continue
+        yield name, _observed(status, access, default, mounts), fingerprint
 
 
 def _observed(
-    status: Status, path: str, follow: bool, mounts: Mapping[int, Mount]
+    status: Status,
+    access: bytes | None,
+    default: bytes | None,
+    mounts: Mapping[int, Mount],
 ) -> Observation:
-    format_bits = stat.S_IFMT(status.mode)
-    access = default = None
-    if format_bits in (stat.S_IFREG, stat.S_IFDIR):
-        access = _read_xattr(path, ACCESS_XATTR, follow)
-    if format_bits == stat.S_IFDIR:
-        default = _read_xattr(path, DEFAULT_XATTR, follow)
     inode = _inode(
         status.mode,
         status.uid,
@@ -130,7 +167,7 @@ def _inode(
     """
     acl = decode(access) if access is not None else None
     return Inode(
-        kind=_KINDS.get(stat.S_IFMT(mode), "device"),
+        kind=_KINDS.get(mode & _FORMAT, "device"),
         uid=uid,
         gid=gid,
         special=mode & 0o7000,

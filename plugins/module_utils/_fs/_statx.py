@@ -11,17 +11,23 @@ from __future__ import annotations
 import ctypes
 import os
 import struct
+import sys
 from typing import NamedTuple
 
 from .._errors import HostError
 
 IMMUTABLE, APPEND_ONLY = 0x10, 0x20
 
-_AT_EMPTY_PATH, _AT_SYMLINK_NOFOLLOW, _AT_NO_AUTOMOUNT = 0x1000, 0x100, 0x800
+_AT_FDCWD, _AT_EMPTY_PATH = -100, 0x1000
+_AT_SYMLINK_NOFOLLOW, _AT_NO_AUTOMOUNT = 0x100, 0x800
+_FLAGS = _AT_SYMLINK_NOFOLLOW | _AT_NO_AUTOMOUNT
 _BASIC_STATS, _BTIME, _MNT_ID = 0x7FF, 0x800, 0x1000
 _WANTED = _BASIC_STATS | _BTIME | _MNT_ID
 # mask, attributes, nlink, uid, gid, mode, ino, btime, device, mount id
 _LAYOUT = struct.Struct("=I4xQIIIH2xQ40xqI4x40xIIQ")
+# attributes to gid as they are, mode, device, mount id
+_GLANCE = struct.Struct("=8x20sH106xQQ").unpack_from
+_ENCODING, _ERRORS = sys.getfilesystemencoding(), sys.getfilesystemencodeerrors()
 # One for all calls: a module has a single thread.
 _BUFFER = ctypes.create_string_buffer(256)
 
@@ -59,19 +65,27 @@ def _load() -> ctypes._NamedFuncPointer:
 
 def status_of_fd(fd: int) -> Status:
     """Return the status of an open (or O_PATH) descriptor."""
-    return _statx(fd, b"", _AT_EMPTY_PATH)
+    if _CALL(fd, b"", _FLAGS | _AT_EMPTY_PATH, _WANTED, _BUFFER):
+        raise _error("")
+    return last_status()
 
 
-def status_of_name(directory_fd: int, name: str) -> Status:
-    """Return the status of a name in a directory; a last link is not followed."""
-    return _statx(directory_fd, os.fsencode(name), 0)
+def glance(name: str) -> tuple[bytes, int, int, int]:
+    """Look at a name in the working directory; a last link is not followed.
+
+    Returns what is the same for inodes that are alike: bytes that stand for
+    attributes, links, owner and group; the mode; numbers that stand for the
+    device and the mount. It is cheap, being called for every inode of a tree:
+    ``last_status`` has the rest until the next call.
+    """
+    # os.fsencode() would take as long as the rest of it.
+    if _CALL(_AT_FDCWD, name.encode(_ENCODING, _ERRORS), _FLAGS, _WANTED, _BUFFER):
+        raise _error(name)
+    return _GLANCE(_BUFFER)
 
 
-def _statx(directory_fd: int, name: bytes, flags: int) -> Status:
-    flags |= _AT_SYMLINK_NOFOLLOW | _AT_NO_AUTOMOUNT
-    if _CALL(directory_fd, name, flags, _WANTED, _BUFFER):
-        error = ctypes.get_errno()
-        raise OSError(error, os.strerror(error), os.fsdecode(name))
+def last_status() -> Status:
+    """Return all that the last call said."""
     (
         mask,
         attributes,
@@ -97,6 +111,11 @@ def _statx(directory_fd: int, name: bytes, flags: int) -> Status:
         born_s * 10**9 + born_ns if mask & _BTIME else None,
         mount_id if mask & _MNT_ID else None,
     )
+
+
+def _error(name: str) -> OSError:
+    error = ctypes.get_errno()
+    return OSError(error, os.strerror(error), name)
 
 
 _CALL = _load()

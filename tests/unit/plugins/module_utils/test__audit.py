@@ -22,6 +22,7 @@ from ansible_collections.logward.permissions.plugins.module_utils._repair import
     RepairOptions,
     repair,
 )
+from ansible_collections.logward.permissions.plugins.module_utils._survey import Step
 
 WEB, QUEUE, SHIPPER = 64001, 64002, 64005
 UIDS = {"web": WEB, "queue": QUEUE, "root": 0}
@@ -152,6 +153,42 @@ def test_totals_and_listed_files(logs: Path, policies: list[Policy]) -> None:
     }
     assert [file["path"] for file in directory["files"]] == ["4.log", "3.log"]
     assert directory["changes_needed"]
+
+
+def many_alike(logs: Path) -> None:
+    """Make directories of files that are alike, but not all, in each."""
+    for name, mode in (("open", 0o755), ("closed", 0o700), ("open too", 0o755)):
+        directory = logs / name
+        directory.mkdir()
+        for number in range(600):
+            path = directory / f"{number:03d}.log"
+            path.touch()
+            os.chown(path, WEB, WEB)
+            path.chmod(0o600 if number % 290 == 7 else 0o666)
+        directory.chmod(mode)
+
+
+@pytest.mark.parametrize("max_listed", [0, 50, 5000])
+def test_files_that_are_alike_are_judged_as_if_each_were_looked_at(
+    max_listed: int,
+    logs: Path,
+    policies: list[Policy],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    many_alike(logs)
+    result = only(audit(policies, max_listed))
+    with monkeypatch.context() as patch:
+        patch.setattr(Step, "dismiss", lambda _step: None)
+        assert only(audit(policies, max_listed)) == result
+    assert result["totals"]["files"] == 1800
+    denied = {
+        each["subject"]: each["message"]
+        for each in result["findings"]
+        if each["code"] == "writer_denied"
+    }
+    assert denied["web"].endswith("(and 599 more alike)")
+    # All in the closed directory, and three in each of the others.
+    assert denied["queue"].endswith("(and 605 more alike)")
 
 
 def test_directory_of_nobody_but_root_is_compliant(site: Path) -> None:

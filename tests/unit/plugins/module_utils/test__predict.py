@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from ansible_collections.logward.permissions.plugins.module_utils import _predict
 from ansible_collections.logward.permissions.plugins.module_utils._access import (
     DIRECTORY,
     REGULAR,
@@ -228,6 +229,21 @@ def test_what_is_fine_in_one_place_need_not_be_in_another() -> None:
         assert [each.path for each in table.findings("b", here, denied)] == ["b"]
         (finding,) = table.findings("c", there, fine)
         assert (finding.code, finding.subject) == ("writer_denied", "queue")
+
+
+def test_files_that_are_known_in_one_place_need_not_be_in_another(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(_predict, "_DISTINCT_INODES", 4)
+    table = AccessTable(policy(WEB, QUEUE))
+    here, there = place(), place(0o700)
+    known = table.known(here)
+    assert table.known(place()) is known
+    assert table.known(there) is not known
+    # What is forgotten does not come back as another place's.
+    others = [table.known(place(mode)) for mode in (0o711, 0o755, 0o1777, 0o750)]
+    assert all(each is not known for each in others)
+    assert table.known(here) == set()
 
 
 def test_next_files() -> None:

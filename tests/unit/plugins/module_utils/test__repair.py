@@ -28,9 +28,8 @@ from ansible_collections.logward.permissions.plugins.module_utils._errors import
     HostError,
 )
 from ansible_collections.logward.permissions.plugins.module_utils._fs import (
-    Tree,
     Visit,
-    _tree,
+    _walk,
     is_gone,
 )
 from ansible_collections.logward.permissions.plugins.module_utils._journal import (
@@ -425,14 +424,14 @@ def before_pinning(
     """Return a function that lets others act between a look and a pin."""
 
     def install(name: str, act: Callable[[], None]) -> None:
-        real = Tree.pin
+        real = Visit.pin
 
-        def pin(tree: Tree, visit: Visit) -> int:
+        def pin(visit: Visit) -> int:
             if visit.name == name:
                 act()
-            return real(tree, visit)
+            return real(visit)
 
-        monkeypatch.setattr(Tree, "pin", pin)
+        monkeypatch.setattr(Visit, "pin", pin)
 
     return install
 
@@ -524,8 +523,8 @@ def test_exchange_of_a_directory_for_a_link_gains_nothing(
 
     real_steps = _survey.Survey.steps
 
-    def steps(survey: _survey.Survey) -> Iterator[_survey.Step]:
-        for step in real_steps(survey):
+    def steps(survey: _survey.Survey, known_in: Any) -> Iterator[_survey.Step]:
+        for step in real_steps(survey, known_in):
             yield step
             if step.path == "archive":
                 exchange()
@@ -549,8 +548,8 @@ def test_exchange_of_a_directory_for_another_is_not_entered(
     before = listing(foreign)
     real_steps = _survey.Survey.steps
 
-    def steps(survey: _survey.Survey) -> Iterator[_survey.Step]:
-        for step in real_steps(survey):
+    def steps(survey: _survey.Survey, known_in: Any) -> Iterator[_survey.Step]:
+        for step in real_steps(survey, known_in):
             yield step
             if step.path == "archive":
                 archive.rename(logs / "moved")
@@ -844,7 +843,7 @@ def test_too_many_entries_are_an_error_when_those_before_are_done(
 ) -> None:
     for name in ("a.log", "b.log", "c.log"):
         log_file(logs / name)
-    monkeypatch.setattr(_tree, "MAX_ENTRIES", 2)
+    monkeypatch.setattr(_walk, "MAX_ENTRIES", 2)
     with pytest.raises(HostError, match="more than 2 entries"):
         run()
     monkeypatch.undo()

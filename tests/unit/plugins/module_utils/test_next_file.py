@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import errno
 import os
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -29,10 +30,12 @@ from ansible_collections.logward.permissions.plugins.module_utils._acl import (
     from_mode,
 )
 from ansible_collections.logward.permissions.plugins.module_utils._fs import (
-    _tree,
+    Tree,
+    Walk,
+    _inode,
 )
-from ansible_collections.logward.permissions.plugins.module_utils._fs._inode import (
-    observe_name,
+from ansible_collections.logward.permissions.plugins.module_utils._fs._statx import (
+    glance,
 )
 from ansible_collections.logward.permissions.plugins.module_utils._identity import (
     STRANGER,
@@ -134,18 +137,16 @@ def test_what_the_kernel_does_not_tell_of_is_counted_and_passed_over(
     for name in ("a.log", "b.log", "mounted"):
         (tmp_path / name).touch()
 
-    def observe(fd: int, name: str, mounts: Any) -> Any:
+    def refused(name: str) -> Any:
         if name == "mounted":
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), name)
-        return observe_name(fd, name, mounts)
+        return glance(name)
 
-    monkeypatch.setattr(_tree, "observe_name", observe)
-    tree = _tree.Tree(str(tmp_path))
-    try:
-        found = {visit.path for visit in tree.walk(True, lambda _path: False)}
-    finally:
-        tree.close()
+    monkeypatch.setattr(_inode, "glance", refused)
+    with closing(Tree(str(tmp_path))) as tree:
+        walk = Walk(tree, lambda _path: False)
+        found = {visit.path for visit in walk.visits(True, set())}
     assert found == {"a.log", "b.log"}
-    assert tree.unreadable > 0
-    assert tree.first_unreadable == "mounted: Permission denied"
-    assert tree.vanished == 0
+    assert walk.unreadable > 0
+    assert walk.first_unreadable == "mounted: Permission denied"
+    assert walk.vanished == 0

@@ -26,7 +26,7 @@ from ansible_collections.logward.permissions.plugins.module_utils._acl import (
     from_mode,
     to_lines,
 )
-from ansible_collections.logward.permissions.plugins.module_utils._fs import _tree
+from ansible_collections.logward.permissions.plugins.module_utils._fs import _inode
 
 Params = dict[str, Any]
 RunModule = Callable[..., dict[str, Any]]
@@ -383,7 +383,7 @@ def test_names_of_any_bytes_are_text_in_every_result(
         assert shown in {each["path"] for each in findings}
     unreadable = {**first, "path": f"{weird}/logs", "recurse": False}
     with monkeypatch.context() as patch:
-        patch.setattr(_tree, "observe_name", _fail)
+        patch.setattr(_inode, "glance", _fail)
         (weird / "logs/app.log").touch()
         results.append(
             run_module("log_directory", {**params, "directories": [unreadable]})

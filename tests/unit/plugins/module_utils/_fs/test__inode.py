@@ -21,7 +21,7 @@ from ansible_collections.logward.permissions.plugins.module_utils._fs import (
     observe_fd,
 )
 from ansible_collections.logward.permissions.plugins.module_utils._fs._inode import (
-    observe_name,
+    observe_names,
     supports_acls,
     without_acls,
 )
@@ -30,6 +30,19 @@ from ansible_collections.logward.permissions.plugins.module_utils._fs._mounts im
 )
 
 WEB = 64001
+
+
+def by_its_name(name: str) -> Observation:
+    """Observe a name in the working directory."""
+
+    def missed(_name: str, error: OSError) -> None:
+        raise error
+
+    ((found, observation, _fingerprint),) = observe_names(
+        [name], read_mounts(), set(), missed
+    )
+    assert found == name
+    return observation
 
 
 @contextmanager
@@ -50,7 +63,7 @@ def observed(path: Path) -> Observation:
     with pinned(path.parent) as fd:
         os.fchdir(fd)
         try:
-            by_name = observe_name(fd, path.name, mounts)
+            by_name = by_its_name(path.name)
         finally:
             os.chdir(before)
     assert by_name == by_descriptor
@@ -195,7 +208,7 @@ def test_file_system_without_acls(site: Path, mounted: Callable[..., Path]) -> N
     assert observation.stamp == observed(site).stamp
 
 
-def test_inode_that_is_not_there(site: Path) -> None:
-    with pinned(site) as fd, pytest.raises(FileNotFoundError) as error:
-        observe_name(fd, "new\udcff", {})
+def test_inode_that_is_not_there() -> None:
+    with pytest.raises(FileNotFoundError) as error:
+        by_its_name("new\udcff")
     assert error.value.filename == "new\udcff"

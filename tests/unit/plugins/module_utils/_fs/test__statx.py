@@ -11,8 +11,9 @@ import pytest
 
 from ansible_collections.logward.permissions.plugins.module_utils._fs._statx import (
     Status,
+    glance,
+    last_status,
     status_of_fd,
-    status_of_name,
 )
 
 
@@ -34,21 +35,25 @@ def test_same_as_stat(path: str) -> None:
         os.close(fd)
 
 
-def test_name_in_a_directory(site: Path) -> None:
+def status_of(name: str) -> Status:
+    glance(name)
+    return last_status()
+
+
+def test_name_in_the_working_directory(
+    site: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(site)
     path = site / "\udcff\n"
     path.touch()
     os.chown(path, 2**32 - 3, 64003)
     path.chmod(0o4711)
     os.link(path, site / "hard")
     (site / "link").symlink_to(path)
-    fd = os.open(site, os.O_PATH)
-    try:
-        assert_same(status_of_name(fd, path.name), path)
-        assert_same(status_of_name(fd, "link"), site / "link")
-        with pytest.raises(FileNotFoundError):
-            status_of_name(fd, "new")
-    finally:
-        os.close(fd)
+    assert_same(status_of(path.name), path)
+    assert_same(status_of("link"), site / "link")
+    with pytest.raises(FileNotFoundError, match="new"):
+        glance("new")
 
 
 def test_birth_and_mount(site: Path) -> None:
