@@ -22,6 +22,7 @@ _TOKEN = re.compile(
     r"""
       (?P<blank> [ \t\r]+ | \\\n )
     | (?P<comment> (?<![^\s;&|()]) \# [^\n]* )
+    | (?P<function> \( [ \t]* \) )
     | (?P<end> \n | ; | && | \|\| | [&|()<>] )
     | (?P<word> (?: \\. | '[^']*' | "(?:\\.|[^"\\])*" | `[^`]*`
                 | \$\( (?: [^()] | \([^()]*\) )* \)
@@ -90,7 +91,8 @@ class Command:
 def commands(text: str) -> Iterator[Command]:
     """Yield the simple commands of a script, but none of subshells.
 
-    Raises ValueError, with the line as its second argument.
+    Raises ValueError, with the line as its second argument. What follows a
+    function is not known: it may be called anywhere.
     """
     words: list[str] = []
     line, position, depth, certain = 1, 0, 0, True
@@ -101,11 +103,13 @@ def commands(text: str) -> Iterator[Command]:
         word = token.group()
         if token.lastgroup == "word" and not depth:
             words.append(word)
+        elif token.lastgroup == "function":
+            raise ValueError("has a function, which is not looked into", line)
         elif token.lastgroup == "end":
             if words:
                 yield Command(line, tuple(words), certain)
             words = []
-            certain = word in {"\n", ";", "&", ")"}
+            certain = word in {"\n", ";", "&"}
             depth = max(0, depth + (word == "(") - (word == ")"))
         line += word.count("\n")
         position = token.end()
@@ -144,7 +148,7 @@ class _Shell:
 
     def exports(self) -> dict[str, str]:
         """Return the variables that programs see, where their value is known."""
-        known = ((name, self._variables.get(name)) for name in sorted(self._exported))
+        known = ((name, self._variables.get(name)) for name in self._exported)
         return {name: value for name, value in known if value is not None}
 
     def source(self, path: str, line: int) -> None:
@@ -177,7 +181,7 @@ class _Shell:
 
     def _run(self, command: Command) -> None:
         words = list(command.words)
-        while words and words[0] in {"then", "else", "do", "{", "}"}:
+        while words and words[0] in {"then", "else", "do", "{"}:
             self._enter(words.pop(0))
         if not words:
             return

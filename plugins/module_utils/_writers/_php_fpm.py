@@ -35,7 +35,7 @@ _PIECE = re.compile(
     | (?P<comment>;)
     | (?P<text>[^"';${}()]+|\$(?!\{))
     """,
-    re.VERBOSE | re.DOTALL,
+    re.VERBOSE,
 )
 #: Often among what open_basedir allows, and of no application.
 _TEMPORARY = ("/tmp", "/var/tmp")  # noqa: S108
@@ -125,7 +125,7 @@ def _value(text: str) -> str:
     while position < len(text):
         piece = _PIECE.match(text, position)
         if piece is None:
-            raise ValueError(f"cannot be understood from {display(text[position])} on")
+            raise ValueError(f"cannot be understood from {text[position]} on")
         if piece.lastgroup == "comment":
             break
         if piece.lastgroup == "variable":
@@ -158,7 +158,7 @@ def _read(root: str, main: str) -> _Configuration:
     """Read a configuration and what it includes."""
     configuration = _Configuration(_Pool(""), {}, {})
     current = configuration.globals
-    for path, line, text in _Lines(root, configuration.problems).of(main, ()):
+    for path, line, text in _Lines(root, configuration.problems).of(main, 1):
         try:
             parsed = parse_line(text)
         except ValueError as error:
@@ -192,7 +192,7 @@ class _Lines:
         self._problems = problems
         self._left = _MAX_LINES
 
-    def of(self, path: str, above: tuple[str, ...]) -> Iterator[tuple[str, int, str]]:
+    def of(self, path: str, depth: int) -> Iterator[tuple[str, int, str]]:
         try:
             lines = read_lines(below(self._root, path))
         except OSError as error:
@@ -206,10 +206,10 @@ class _Lines:
                 message = f"is not read on: there are more than {_MAX_LINES} lines"
                 self._problems[Problem(path, number, message)] = None
             yield path, number, text
-            yield from self._included(path, number, text, (*above, path))
+            yield from self._included(path, number, text, depth)
 
     def _included(
-        self, path: str, number: int, text: str, above: tuple[str, ...]
+        self, path: str, number: int, text: str, depth: int
     ) -> Iterator[tuple[str, int, str]]:
         try:
             parsed = parse_line(text)
@@ -222,11 +222,11 @@ class _Lines:
             message = f"includes from {display(pattern)}, where there is no directory"
             self._problems[Problem(path, number, message)] = None
         for name in matching(self._root, pattern):
-            if name in above or len(above) >= _MAX_DEPTH:
+            if depth == _MAX_DEPTH:
                 message = f"includes {display(name)} in itself, or too deeply"
                 self._problems[Problem(path, number, message)] = None
             elif not os.path.isdir(below(self._root, name)):
-                yield from self.of(name, above)
+                yield from self.of(name, depth + 1)
 
 
 def _found(configuration: _Configuration, service: str, main: str, root: str) -> Found:

@@ -65,6 +65,7 @@ EXPORTS = {
     "semicolon": ("A=b; export A", {"A": "b"}),
     "not set": ("export A=b$B${B}c", {"A": "bc"}),
     "default": ("export A=${B:-/c}", {"A": "/c"}),
+    "default of two lines": ('export A="${B:-b\nc}"', {"A": "b\nc"}),
     "default of a default": ("C=d\nexport A=${B:-$C}", {"A": "d"}),
     "no default needed": ("B=x\nexport A=${B:-c}", {"A": "x"}),
     "default of the empty": ("B=\nexport A=${B:-c}", {"A": "c"}),
@@ -91,8 +92,16 @@ EXPORTS = {
         "if [ a = b ]; then if [ a = a ]; then export A=b; fi; export C=d; fi",
         {},
     ),
+    "elif in if": (
+        f"if [ a = a ]; then {IF.format(1, 2, 1, 1)}; fi; export C=d",
+        {"A": "c", "C": "d"},
+    ),
     "after if": ("if [ a = b ]; then B=c; fi; export A=b", {"A": "b"}),
     "subshell": ("export A=b; (A=c; export A); export C=d", {"A": "b", "C": "d"}),
+    "subshell in a subshell": (
+        "export A=b; ( (A=c); A=d; export A E=f ); export C=d",
+        {"A": "b", "C": "d"},
+    ),
     "group": ("{ export A=b; }", {"A": "b"}),
     "background": ("true & export A=b", {"A": "b"}),
 }
@@ -139,6 +148,9 @@ UNKNOWN = {
     "if one and another": "export A=b\nif [ a = a ] && grep -q x /etc/x; then A=c; fi",
     "if another test": "export A=b\nif [ 1 -lt 2 ]; then A=c; fi",
     "in a loop": "export A=b\nfor i in 1 2; do A=$i; done",
+    "in a while": "export A=b\nwhile read C; do A=c; done",
+    "in an until": "export A=b\nuntil read C; do A=c; done",
+    "in a menu": "export A=b\nselect C in x y; do A=c; done",
     "in a case": "export A=b\ncase $B in x) A=c;; esac",
 }
 
@@ -208,6 +220,8 @@ PROBLEMS = {
     "backtick": ("A=`b", 1, UNCLOSED),
     "backslash at the end": ("A=b\\", 1, UNCLOSED),
     "subshell": ("(A=b", 1, "has a bracket that is not closed"),
+    "function": ("\nf() { umask 0002; }", 2, "has a function, which is not looked"),
+    "function, spaced out": ("f ( ) { umask 2; }", 1, "has a function, which is"),
     "ifs in ifs": ("if x; then " * 101, 1, "has an if in too many others"),
     "NUL": ("\nA=\0b", 2, "contains a NUL byte"),
     "relative file": (". envvars.local", 1, "reads envvars.local, which is not"),
@@ -228,7 +242,7 @@ def test_problems(text: str, line: int, message: str, tmp_path: Path) -> None:
 
 def test_files_are_sourced(tmp_path: Path) -> None:
     files = {
-        ENVVARS: "B=x\n. /etc/default/apache2\nexport C=$A\n. /etc/none\n",
+        ENVVARS: "B=x\n. /etc/default/apache2\nexport C=$A\n. /etc/none\numask x",
         "/etc/default/apache2": "export A=$B\numask 0007\nbad 'quote",
     }
     environment = evaluate(host(tmp_path, files), ENVVARS, {})
@@ -237,7 +251,18 @@ def test_files_are_sourced(tmp_path: Path) -> None:
     assert environment.problems == [
         Problem("/etc/default/apache2", 3, UNCLOSED),
         Problem("/etc/none", 0, "cannot be read: No such file or directory"),
+        Problem(ENVVARS, 5, UNCLEAR_UMASK),
     ]
+
+
+def test_many_files_are_sourced_one_by_one(tmp_path: Path) -> None:
+    files = {ENVVARS: ". /etc/a\n" * 10, "/etc/a": "export A=${A}b"}
+    environment = evaluate(host(tmp_path, files), ENVVARS, {})
+    assert environment == Environment({"A": "b" * 10})
+
+
+def test_bytes_that_a_shell_leaves_out(tmp_path: Path) -> None:
+    assert _evaluate(tmp_path, "export A=b\0c").variables == {"A": "bc"}
 
 
 def test_a_file_that_sources_itself(tmp_path: Path) -> None:
@@ -245,6 +270,13 @@ def test_a_file_that_sources_itself(tmp_path: Path) -> None:
     environment = _evaluate(tmp_path, text)
     assert environment.variables == {"A": "b", "C": "d"}
     assert environment.problems == [Problem(ENVVARS, 2, f"reads {ENVVARS}, too deeply")]
+
+
+def test_names_are_shown_as_they_can_be(tmp_path: Path) -> None:
+    path = "/etc/\x1b"
+    environment = evaluate(host(tmp_path, {path: f". {path}"}), path, {})
+    (problem,) = environment.problems
+    assert problem.message == r"reads /etc/\x1b, too deeply"
 
 
 def test_invalid_utf_8_is_kept(tmp_path: Path) -> None:

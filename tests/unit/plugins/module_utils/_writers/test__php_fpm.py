@@ -42,6 +42,7 @@ LINES = {
     "section": ("[www]", Section("www")),
     "section with a comment": ("[www] ; mine", Section("www")),
     "section in quotes": ('["www"]', Section("www")),
+    "section with blanks": ("[ www ]", Section("www")),
     "entry": ("user = www-data", Entry("user", "", "www-data")),
     "without blanks": ("user=www-data", Entry("user", "", "www-data")),
     "more blanks": ("\tuser  =  www-data  ", Entry("user", "", "www-data")),
@@ -50,6 +51,10 @@ LINES = {
     "blanks within": ("slowlog = /a b/c", Entry("slowlog", "", "/a b/c")),
     "quotes": ('slowlog = "/a;b" ; c', Entry("slowlog", "", "/a;b")),
     "single quotes": ("slowlog = '/a;$b'", Entry("slowlog", "", "/a;$b")),
+    "single quotes have no escapes": (
+        r"slowlog = '/a\\b'",
+        Entry("slowlog", "", r"/a\\b"),
+    ),
     "parts": ("slowlog = \"/a;b\"x'y'", Entry("slowlog", "", "/a;bxy")),
     "escapes": (
         r'access.format = "%t \"%m\" \\ \n"',
@@ -75,6 +80,10 @@ BAD_LINES = {
     "single quote not closed": ("user = 'x", "cannot be understood from ' on"),
     "bracket": ("slowlog = /a(b)", "cannot be understood from ( on"),
     "variable": ("slowlog = ${LOGS}/x", "the value of ${LOGS} is not known"),
+    "unprintable variable": (
+        "slowlog = ${\x1b}",
+        r"the value of ${\x1b} is not known",
+    ),
     "variable not closed": ("slowlog = ${LOGS", "cannot be understood from $ on"),
     "NUL": ("slowlog = /a\0b", "contains a NUL byte"),
 }
@@ -93,6 +102,17 @@ def test_bad_lines(text: str, message: str | None) -> None:
     with pytest.raises(ValueError) as caught:  # noqa: PT011  compared below
         parse_line(text)
     assert str(caught.value) == message
+
+
+WORDS = {
+    **dict.fromkeys(("on", "true", "yes"), "1"),
+    **dict.fromkeys(("off", "false", "no", "none", "null"), ""),
+}
+
+
+@pytest.mark.parametrize("word", WORDS)
+def test_words_that_php_replaces(word: str) -> None:
+    assert parse_line(f"slowlog = {word}") == Entry("slowlog", "", WORDS[word])
 
 
 def _discover(root: Path, text: str, **files: str) -> Found:
@@ -213,6 +233,7 @@ POOLS = {
         ("/srv/app/l/a",),
         (),
     ),
+    "going up": ("php_value[error_log] = ../l/a", ("/l/a",), ()),
     "relative to a relative prefix": (
         "prefix = p\nphp_value[error_log] = l/a",
         ("/usr/p/l/a",),
@@ -272,6 +293,7 @@ MASTERS = {
     "said": ("error_log = /l/a", "", ["/l/a"]),
     "relative": ("error_log = log/a", "", ["/var/log/a"]),
     "system log": ("error_log = syslog", "", []),
+    "no pool's": ("error_log = /l/$pool", "", ["/l/$pool"]),
     "in any case": ("[GLOBAL]\nError_Log = /l/a", "", ["/l/a"]),
     "access log": ("error_log = syslog", "access.log = /l/$pool", ["/l/app"]),
     "relative access log": ("error_log = syslog", "access.log = l", ["/usr/l"]),
@@ -307,6 +329,10 @@ def test_what_the_master_opens(
     assert [log for writer in masters for log in writer.logs] == logs
     assert len(masters) == (1 if logs else 0)
     assert found.problems == ()
+
+
+def test_php_without_fpm(tmp_path: Path) -> None:
+    assert discover(host(tmp_path, {"/etc/php/8.2/cli/php.ini": ""})) == Found()
 
 
 def test_where_the_masters_log_is_set(tmp_path: Path) -> None:
@@ -405,6 +431,16 @@ def test_includes_are_as_deep_as_in_php_fpm(tmp_path: Path) -> None:
     found = _discover(tmp_path, f"include={ETC}/1.conf\n", **files)
     assert [each.path for each in found.problems] == [f"{ETC}/4.conf"]
     assert next(iter(_by_id(found))) == "php8.2-fpm:p4"
+
+
+def test_names_are_shown_as_they_can_be(tmp_path: Path) -> None:
+    include = f"include={ETC}/?.conf\n"
+    found = _discover(tmp_path, f"{include}include=/\x1b/x\n", **{"\x1b.conf": include})
+    assert [problem.message for problem in found.problems] == [
+        f"includes {ETC}/\\x1b.conf in itself, or too deeply",
+        "includes from /\\x1b/x, where there is no directory",
+        "leads to no pool: php-fpm does not start",
+    ]
 
 
 def test_exponentially_many_includes_end(
