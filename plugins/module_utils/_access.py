@@ -13,7 +13,7 @@ from dataclasses import dataclass, fields
 from functools import cached_property
 
 from ._acl import EXECUTE, READ, WRITE, Acl, from_mode, in_force
-from ._identity import Identity
+from ._identity import Identity, Sandboxed
 
 SETUID, SETGID, STICKY = 0o4000, 0o2000, 0o1000
 DIRECTORY, REGULAR = "directory", "file"
@@ -68,13 +68,15 @@ class Verdict:
     """An answer: allowed or not, the stable word for why, and the evidence.
 
     ``held`` are the permissions of the entry that decided, where one did;
-    ``ancestor`` is the directory whose search was denied.
+    ``ancestor`` is the directory whose search was denied; ``effect`` is what
+    the sandbox of a service does.
     """
 
     allowed: bool
     reason: str
     held: int | None = None
     ancestor: str | None = None
+    effect: str | None = None
 
 
 @dataclass(frozen=True)
@@ -167,12 +169,16 @@ def _search(identity: Identity, place: Place) -> Verdict | None:
 
 def may_read(identity: Identity, place: Place, inode: Inode) -> Verdict:
     """Decide open(O_RDONLY) of an existing inode in ``place``."""
+    if identity.sandbox and not identity.sandbox.visible:
+        return _denied_by(identity.sandbox)
     refused = _no_log_within_reach(identity, place, inode)
     return refused or permission(identity, inode, READ)
 
 
 def may_append(identity: Identity, place: Place, inode: Inode) -> Verdict:
     """Decide open(O_WRONLY | O_APPEND | O_CREAT) of an existing inode."""
+    if identity.sandbox:
+        return _denied_by(identity.sandbox)
     refused = _no_log_within_reach(identity, place, inode)
     if refused:
         return refused
@@ -183,6 +189,10 @@ def may_append(identity: Identity, place: Place, inode: Inode) -> Verdict:
     if inode.immutable:
         return Verdict(False, "denied_immutable")
     return permission(identity, inode, WRITE)
+
+
+def _denied_by(sandbox: Sandboxed) -> Verdict:
+    return Verdict(False, "denied_sandbox", effect=sandbox.effect)
 
 
 def _no_log_within_reach(
@@ -207,6 +217,8 @@ def _sticky_refuses(identity: Identity, place: Place, inode: Inode) -> bool:
 
 def may_create(identity: Identity, place: Place) -> Verdict:
     """Decide open(O_CREAT) of a name that does not exist yet."""
+    if identity.sandbox:
+        return _denied_by(identity.sandbox)
     refused = _search(identity, place)
     if refused:
         return refused

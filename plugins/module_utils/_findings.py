@@ -230,6 +230,7 @@ _SENTENCES = {
     "denied_read_only": "the file system is mounted read-only",
     "denied_immutable": "it is immutable (chattr +i)",
     "denied_not_regular": "it is not a regular file",
+    "denied_sandbox": "the sandbox of its service {effect}",
 }
 
 
@@ -239,6 +240,7 @@ def because(who: str, verdict: Verdict) -> str:
         who=who,
         held=perm_text(verdict.held or 0),
         ancestor=display(verdict.ancestor or ""),
+        effect=verdict.effect,
     )
 
 

@@ -34,13 +34,27 @@ FILE_CAPABILITIES = {
 
 
 @dataclass(frozen=True)
+class Sandboxed:
+    """That a service's own mount namespace keeps it from writing a log directory.
+
+    ``effect`` ends a sentence that begins with the sandbox. What is not even
+    ``visible`` cannot be read, either.
+    """
+
+    visible: bool
+    effect: str
+    remedy: str
+
+
+@dataclass(frozen=True)
 class Identity:
     """Who opens and creates files.
 
     ``id`` is unique within a policy and the same on every run. ``umask`` and
     ``request_mode`` are what files are created with. ``source`` says where
     the numbers come from: ``name_service``, ``declared``, ``number`` or
-    ``running``. ``pids`` are the processes that run so.
+    ``running``. ``pids`` are the processes that run so. ``sandbox`` is None for
+    who reaches the log directory that is asked about as this process does.
     """
 
     id: str
@@ -53,6 +67,7 @@ class Identity:
     capabilities: frozenset[str] = frozenset()
     source: str = "declared"
     is_group: bool = False
+    sandbox: Sandboxed | None = None
     pids: tuple[int, ...] = field(default=(), compare=False)
 
     def in_group(self, gid: int) -> bool:

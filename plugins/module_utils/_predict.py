@@ -128,7 +128,10 @@ def _next_file(policy: Policy, place: Place, creator: Identity) -> NextFile:
 
 def _lacking(policy: Policy, rows: Sequence[Access]) -> Iterator[tuple[str, Access]]:
     """Yield what the policy grants and a file denies, as writer or reader."""
-    needs = {("append", writer.id): "writer" for writer in policy.writers}
+    # Whom its sandbox keeps out runs, or will, for the application that logs here.
+    sandboxed = [each for each in policy.running if each.sandbox]
+    appending = (*policy.writers, *sandboxed)
+    needs = {("append", each.id): "writer" for each in appending}
     needs.update({("read", reader.id): "reader" for reader in policy.readers})
     for row in rows:
         role = needs.get((row.operation, row.identity.id))
@@ -185,6 +188,8 @@ def _next_file_findings(
 
 def _remedy(policy: Policy, identity: Identity, verdict: Verdict) -> str | None:
     """Return what to do about a refusal that no repair of the logs can lift."""
+    if verdict.reason == "denied_sandbox" and identity.sandbox:
+        return identity.sandbox.remedy
     if verdict.reason == "denied_read_only":
         return "remount the file system read-write"
     if verdict.reason == "denied_immutable":

@@ -37,11 +37,23 @@ def _writing_below(policy: Policy, found: Found) -> list[Writer]:
     logs = f"{policy.path}/"
     base = application_of_logs(policy.path)
     return [
-        writer
+        _within(policy.path, writer)
         for writer in found.writers
         if any(log.startswith(logs) for log in writer.logs + writer.deleted)
         or (base is not None and any(_is_in(base, path) for path in writer.mentions))
     ]
+
+
+def _within(directory: str, writer: Writer) -> Writer:
+    """Say of a writer whether its sandbox keeps it out of a directory."""
+    around = writer.surroundings
+    sandbox = around.sandboxed(directory) if around else None
+    if around is None or sandbox is None:
+        return writer
+    name = f"{writer.identity.name} in {around.unit}"
+    return replace(
+        writer, identity=replace(writer.identity, name=name, sandbox=sandbox)
+    )
 
 
 def _is_in(base: str, path: str) -> bool:
@@ -79,7 +91,8 @@ def _with_pids(
 
 def _same(one: Identity, other: Identity) -> bool:
     """Tell whether two identities open and create alike."""
-    return _credentials(one) == _credentials(other) and one.umask == other.umask
+    alike = one.umask == other.umask and one.sandbox == other.sandbox
+    return alike and _credentials(one) == _credentials(other)
 
 
 def _credentials(identity: Identity) -> tuple[object, ...]:

@@ -17,6 +17,8 @@ description:
     C(storage/logs), and suggests a policy for them.
   - Apache, supervisor, PHP-FPM, systemd, cron and running processes are asked who writes. Whoever
     writes to a directory, or works for the application it is of, and is in no policy, is a finding.
+  - Services of systemd are judged in their sandbox, the one that they run in or, where they do not
+    run, the one that is set. A service that it keeps out is an identity of its own.
   - Changes nothing. Symbolic links are not followed, and no log is opened.
 options:
   processes:
@@ -25,6 +27,7 @@ options:
       - A process that has a file below a log directory open for writing is an identity of its own
         where it runs with other groups or another umask than any that is declared. Command lines
         and environments are not read.
+      - A container's log that only has the same path is not in the directory.
     type: bool
     default: true
   max_listed:
@@ -203,7 +206,9 @@ directories:
           returned: success
           type: bool
         reason:
-          description: The stable word for why.
+          description:
+            - The stable word for why, as in RV(directories[].next_file[].access[].reason), or
+              V(denied_create).
           returned: success
           type: str
           sample: granted_capability
@@ -250,7 +255,14 @@ directories:
               returned: success
               type: bool
             reason:
-              description: The stable word for why.
+              description:
+                - The stable word for why.
+                - For read and append V(granted_owner), V(granted_named_user), V(granted_group),
+                  V(granted_other), V(granted_capability), V(denied_search), V(denied_owner),
+                  V(denied_named_user), V(denied_group), V(denied_mask), V(denied_other),
+                  V(denied_sticky), V(denied_read_only), V(denied_immutable), V(denied_not_regular).
+                - V(denied_sandbox) is what a service's own mount namespace denies
+                  (C(ProtectSystem=), C(ReadOnlyPaths=), C(PrivateTmp=) and the like).
               returned: success
               type: str
               sample: denied_group

@@ -8,12 +8,14 @@ into, while it is read is left out.
 
 from __future__ import annotations
 
+import errno
 import os
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
 from .._identity import FILE_CAPABILITIES, Identity, user_name
+from ._namespace import Namespace, other_namespace
 from ._source import Found, Writer
 
 _DELETED = " (deleted)"
@@ -48,6 +50,7 @@ def open_for_writing(below: Iterable[str]) -> Iterator[OpenFile]:
 def _open_in(pid: int, prefixes: tuple[str, ...]) -> Iterator[OpenFile]:
     try:
         numbers = os.listdir(f"/proc/{pid}/fd")
+        namespace = other_namespace(pid) if numbers else None
     except OSError:
         return
     for number in numbers:
@@ -56,17 +59,29 @@ def _open_in(pid: int, prefixes: tuple[str, ...]) -> Iterator[OpenFile]:
             if target.startswith(prefixes) and _is_writable(pid, number):
                 deleted = target.endswith(_DELETED)
                 path = target[: -len(_DELETED)] if deleted else target
-                yield OpenFile(pid, path, deleted)
+                if namespace is None or _is_of_host(namespace, pid, number, path):
+                    yield OpenFile(pid, path, deleted)
         except OSError:
             continue
 
 
 def _is_writable(pid: int, number: str) -> bool:
+    flags = int(_of_descriptor(pid, number, "flags"), 8)
+    return flags & os.O_ACCMODE != os.O_RDONLY
+
+
+def _is_of_host(namespace: Namespace, pid: int, number: str, path: str) -> bool:
+    """Tell whether a file is the host's, and not a container's of the same name."""
+    return namespace.is_of_host(path, int(_of_descriptor(pid, number, "mnt_id")))
+
+
+def _of_descriptor(pid: int, number: str, key: str) -> str:
+    """Return what /proc/PID/fdinfo says; OSError where the process has ended."""
     with open(f"/proc/{pid}/fdinfo/{number}", encoding="ascii") as lines:
         for line in lines:
-            if line.startswith("flags:"):
-                return int(line.split()[1], 8) & os.O_ACCMODE != os.O_RDONLY
-    return False
+            if line.startswith(f"{key}:"):
+                return line.split()[1]
+    raise OSError(errno.ESRCH, os.strerror(errno.ESRCH))
 
 
 def parse_status(pid: int, lines: Iterable[str]) -> Process | None:

@@ -1,11 +1,15 @@
 # Copyright: Logward contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The mount namespace of a service, as systemd.exec(5) describes it."""
+"""The mount namespace that systemd.exec(5) gives a service, and what it keeps out."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+from .._identity import Sandboxed
+from .._names import display
+from ._namespace import Namespace
 
 #: What ProtectHome= and PrivateTmp= are about.
 _HOMES = ("/home", "/root", "/run/user")
@@ -37,20 +41,22 @@ class Sandbox:
     bind_read_only_paths: tuple[str, ...] = ()
     temporary_paths: tuple[str, ...] = ()
 
-    def writable(self, path: str) -> bool:
-        """Tell whether a file of the host is there, and not read-only."""
+    def visible(self, path: str) -> bool:
+        """Tell whether a file of the host is there."""
         # Nothing below an inaccessible directory can be made accessible again.
         if _longest(path, self._inaccessible()):
             return False
-        bound = _bound(self.bind_paths)
-        bound_read_only = _bound(self.bind_read_only_paths)
         # What is below a temporary directory, or one that is bound from elsewhere,
         # is not the host's at that place, unless it is bound again.
-        hidden = _longest(path, self._others())
-        if hidden > _longest(path, bound + bound_read_only):
+        bound = _bound(self.bind_paths + self.bind_read_only_paths)
+        return _longest(path, self._others()) <= _longest(path, bound)
+
+    def writable(self, path: str) -> bool:
+        """Tell whether a file of the host is there, and not read-only."""
+        if not self.visible(path):
             return False
-        read_only = self._read_only() + bound_read_only
-        read_write = self._read_write() + bound
+        read_only = self._read_only() + _bound(self.bind_read_only_paths)
+        read_write = self._read_write() + _bound(self.bind_paths)
         # The longest wins; where both are the same directory, read-only does.
         frozen = _longest(path, read_only)
         return frozen == 0 or frozen < _longest(path, read_write)
@@ -75,6 +81,53 @@ class Sandbox:
     def _read_write(self) -> tuple[str, ...]:
         strict = _NEVER_STRICT if self.protect_system == "strict" else ()
         return (*self.read_write_paths, *strict)
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What a service sees of the host's files.
+
+    That is what it ``runs`` with; if it does not run, as it is ``configured``.
+    """
+
+    unit: str
+    configured: Sandbox
+    runs: Namespace | None = None
+
+    def sandboxed(self, directory: str) -> Sandboxed | None:
+        """Return what keeps the service from writing a directory, or None."""
+        seen = self.runs or self.configured
+        if seen.writable(directory):
+            return None
+        visible = seen.visible(directory)
+        effect = "has the directory read-only" if visible else "hides the directory"
+        return Sandboxed(visible, effect, self._remedy(directory))
+
+    def _remedy(self, directory: str) -> str:
+        """Return the smallest change that lets the service write a directory."""
+        configured, restart = self.configured, f"systemctl restart {self.unit}"
+        reload = f"then systemctl daemon-reload and {restart}"
+        if configured.writable(directory):
+            return f"{restart}: its settings let it, but it was started with others"
+        also = (directory,)
+        shared = replace(
+            configured, read_write_paths=configured.read_write_paths + also
+        )
+        bound = replace(configured, bind_paths=configured.bind_paths + also)
+        for name, changed in (("ReadWritePaths", shared), ("BindPaths", bound)):
+            if changed.writable(directory):
+                setting = f"[Service] {name}={_quoted(directory)}"
+                return f"give {self.unit} a drop-in with {setting}, {reload}"
+        return (
+            f"take {display(directory)} out of what {self.unit} sets as "
+            f"InaccessiblePaths=, ReadOnlyPaths=, BindPaths= or ProtectHome=, {reload}"
+        )
+
+
+def _quoted(path: str) -> str:
+    """Return a path as unit files have it."""
+    shown = display(path).replace("%", "%%")
+    return f'"{shown}"' if " " in shown else shown
 
 
 def _longest(path: str, directories: Iterable[str]) -> int:

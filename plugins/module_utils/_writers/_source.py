@@ -7,6 +7,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from .._identity import Identity
+from ._sandbox import Surroundings
 
 
 @dataclass(frozen=True)
@@ -20,7 +21,8 @@ class Writer:
     its working directory, its document root, arguments of its command; a log
     directory of the application that they lie in is its, too. ``origin`` is
     ``FILE:LINE`` or ``pid PID``. ``deleted`` are logs that a process still
-    holds open though they have no name any more.
+    holds open though they have no name any more. ``surroundings`` is None for
+    who sees the host's files as this process does.
     """
 
     identity: Identity
@@ -30,6 +32,7 @@ class Writer:
     mentions: tuple[str, ...] = ()
     pids: tuple[int, ...] = ()
     deleted: tuple[str, ...] = ()
+    surroundings: Surroundings | None = None
 
 
 @dataclass(frozen=True)

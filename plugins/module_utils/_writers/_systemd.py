@@ -13,6 +13,7 @@ import pwd
 import re
 import subprocess
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Callable
 
@@ -25,8 +26,9 @@ from .._identity import (
     user_name,
 )
 from ._daemons import account, is_of_the_system, root_itself
+from ._namespace import other_namespace
 from ._processes import read_process
-from ._sandbox import Sandbox
+from ._sandbox import Sandbox, Surroundings
 from ._source import Found, Problem, Writer
 from ._unit_files import Setting, expand, parse_umask, read
 
@@ -273,16 +275,39 @@ def _writers_of(unit: Unit, settings: Sequence[Setting]) -> Found:
         identity, problems = None, [*problems, Problem(path, int(line), str(error))]
     writers: list[Writer] = []
     pids = (unit.main_pid,) if unit.main_pid else ()
+    surroundings = _surroundings(unit)
     opens_output = identity is not None and identity.uid == 0
+    if surroundings is not None:  # PID 1 is not in the sandbox, whoever the user is
+        places = {os.path.dirname(log) for log in logs}
+        opens_output &= not any(surroundings.sandboxed(each) for each in places)
     if identity is not None:
         mentions = _mentions(unit, identity)
         own_logs = tuple(logs) if opens_output else ()
-        writers.append(Writer(identity, service, origin, own_logs, mentions, pids))
+        writers.append(
+            Writer(
+                identity,
+                service,
+                origin,
+                own_logs,
+                mentions,
+                pids,
+                surroundings=surroundings,
+            )
+        )
     if logs and not opens_output:
         first = next(iter(logs.values()))
         root = root_itself(f"{service}:{user_name(0)}", unit.umask)
         writers.append(Writer(root, service, first, tuple(logs)))
     return Found(tuple(writers), tuple(problems))
+
+
+def _surroundings(unit: Unit) -> Surroundings | None:
+    """Return what a service sees of the host's files; None if it is in no sandbox."""
+    if unit.main_pid:
+        with suppress(OSError):  # it has ended
+            runs = other_namespace(unit.main_pid)
+            return Surroundings(unit.name, unit.sandbox, runs) if runs else None
+    return Surroundings(unit.name, unit.sandbox) if unit.sandbox != Sandbox() else None
 
 
 def _output_files(

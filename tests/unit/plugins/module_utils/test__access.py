@@ -37,6 +37,7 @@ from ansible_collections.logward.permissions.plugins.module_utils._acl import (
 )
 from ansible_collections.logward.permissions.plugins.module_utils._identity import (
     Identity,
+    Sandboxed,
 )
 
 ROOT, OWNER, QUEUE, WEB = 0, 1, 2, 3
@@ -507,6 +508,23 @@ def test_may(case: Case) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("visible", "operations"),
+    [(True, {"append", "create"}), (False, {"append", "create", "read"})],
+    ids=["read-only", "hidden"],
+)
+def test_a_sandbox_denies_whatever_the_permissions_are(
+    operations: set[str], *, visible: bool
+) -> None:
+    who = replace(all_powerful, sandbox=Sandboxed(visible, "does it", "let it"))
+    cases = [Case("", who, each, "-") for each in ("append", "create", "read")]
+    verdicts = {case.operation: case.decide() for case in cases}
+    assert {each for each in verdicts if not verdicts[each].allowed} == operations
+    for each in operations:
+        denied = Verdict(False, "denied_sandbox", effect="does it")
+        assert verdicts[each] == denied
+
+
 WORLD, GROUP = STICKY | 0o777, STICKY | 0o775
 GROUP_BY_MASK = "u::rwx u:queue:r-x g::r-x m::rwx o::r-x"
 
@@ -726,7 +744,7 @@ def test_exchangeable_by_others(
 
 
 def test_every_reason_has_a_case() -> None:
-    reasons = {case.reason for case in CASES} | {"denied_sticky"}
+    reasons = {case.reason for case in CASES} | {"denied_sticky", "denied_sandbox"}
     assert reasons == {
         "granted_owner",
         "granted_named_user",
@@ -744,4 +762,5 @@ def test_every_reason_has_a_case() -> None:
         "denied_read_only",
         "denied_immutable",
         "denied_not_regular",
+        "denied_sandbox",
     }

@@ -101,12 +101,13 @@ EXPLANATIONS = {
     "denied_read_only": "he cannot read it: the file system is mounted read-only",
     "denied_immutable": "he cannot read it: it is immutable (chattr +i)",
     "denied_not_regular": "he cannot read it: it is not a regular file",
+    "denied_sandbox": "he cannot read it: the sandbox of its service hides it",
 }
 
 
 @pytest.mark.parametrize("reason", EXPLANATIONS)
 def test_explanation(reason: str) -> None:
-    verdict = Verdict(reason.startswith("granted"), reason, 6, ancestor="/a\nb")
+    verdict = Verdict(reason.startswith("granted"), reason, 6, "/a\nb", "hides it")
     assert explain("he", "read", "it", verdict) == EXPLANATIONS[reason]
 
 

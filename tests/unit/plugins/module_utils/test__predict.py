@@ -29,6 +29,7 @@ from ansible_collections.logward.permissions.plugins.module_utils._findings impo
 )
 from ansible_collections.logward.permissions.plugins.module_utils._identity import (
     Identity,
+    Sandboxed,
 )
 from ansible_collections.logward.permissions.plugins.module_utils._policy import Policy
 from ansible_collections.logward.permissions.plugins.module_utils._predict import (
@@ -91,6 +92,23 @@ def test_reader_that_a_file_locks_out() -> None:
     assert [(each.code, each.subject) for each in findings] == [
         ("reader_denied", "queue")
     ]
+
+
+def test_service_that_its_sandbox_locks_out() -> None:
+    sandbox = Sandboxed(True, "has the directory read-only", "let it")
+    service = replace(WEB, id="s", name="web in a.service", sandbox=sandbox)
+    logged = policy(WEB, running=(service,), readers=(service,))
+    findings = found(logged, place(), log()) + found(logged, place(), place().inode)
+    assert {each.remedy for each in findings} == {"let it"}
+    assert [(each.code, each.subject) for each in findings] == [
+        ("writer_denied", "web in a.service"),
+        ("next_file_writer_denied", "web in a.service (created by web)"),
+        ("creator_denied", "web in a.service"),
+    ]
+    assert findings[0].message == (
+        "web in a.service cannot append to app.log: the sandbox of its service has "
+        "the directory read-only"
+    )
 
 
 def test_nothing_is_found_of_those_who_are_granted_nothing() -> None:

@@ -14,6 +14,10 @@ from ansible_collections.logward.permissions.plugins.module_utils._running impor
     running_findings,
     with_running,
 )
+from ansible_collections.logward.permissions.plugins.module_utils._writers._sandbox import (
+    Sandbox,
+    Surroundings,
+)
 from ansible_collections.logward.permissions.plugins.module_utils._writers._source import (
     Found,
     Writer,
@@ -80,3 +84,23 @@ def test_one_that_was_started_before_its_user_was_in_a_group() -> None:
 def test_one_that_holds_a_deleted_log() -> None:
     holder = running(WEB, deleted=("/srv/logs/old.log",))
     assert codes(holder) == [("deleted_file_held", "pid 7")]
+
+
+def test_a_service_whose_sandbox_keeps_it_out_is_another() -> None:
+    """It must be able to write, as whoever is declared, and is told apart."""
+    around = Surroundings("app.service", Sandbox("strict"))
+    sandboxed = running(WEB, "/srv/logs/a", surroundings=around)
+    policy = with_running(POLICY, Found((sandboxed, running(WEB, "/srv/logs/b"))))
+    (service,) = policy.running
+    assert service.name == "web in app.service"
+    assert service.sandbox == around.sandboxed("/srv/logs")
+    assert policy.writers[0].sandbox is None
+    assert policy.writers[0].pids == (7,)
+
+
+def test_a_sandbox_that_lets_it_write_the_logs_does_not_matter() -> None:
+    around = Surroundings("app.service", Sandbox("full", private_tmp=True))
+    sandboxed = running(WEB, "/srv/logs/a", surroundings=around)
+    policy = with_running(POLICY, Found((sandboxed,)))
+    assert policy.running == ()
+    assert policy.writers[0].pids == (7,)

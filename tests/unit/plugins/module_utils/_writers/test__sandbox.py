@@ -8,8 +8,13 @@ from typing import Any
 
 import pytest
 
+from ansible_collections.logward.permissions.plugins.module_utils._writers._namespace import (
+    Namespace,
+    parse_mount_points,
+)
 from ansible_collections.logward.permissions.plugins.module_utils._writers._sandbox import (
     Sandbox,
+    Surroundings,
 )
 
 EVERYWHERE = (
@@ -185,3 +190,75 @@ def test_a_name_that_only_begins_alike() -> None:
     sandbox = Sandbox(read_only_paths=("/srv/a",), private_tmp=True)
     assert sandbox.writable("/srv/ab")
     assert sandbox.writable("/tmpfiles")
+
+
+HIDDEN: dict[str, tuple[dict[str, Any], bool]] = {
+    "nothing": ({}, False),
+    "read-only": ({"read_only_paths": ("/srv",)}, False),
+    "bound read-only": ({"bind_read_only_paths": ("/srv",)}, False),
+    "inaccessible": ({"inaccessible_paths": ("/srv/a",)}, True),
+    "temporary": ({"temporary_paths": ("/srv:ro",)}, True),
+    "temporary, but bound": (
+        {"temporary_paths": ("/srv",), "bind_read_only_paths": ("/srv/a/logs",)},
+        False,
+    ),
+    "from elsewhere": ({"bind_read_only_paths": ("/b:/srv/a",)}, True),
+}
+
+
+@pytest.mark.parametrize(("settings", "hidden"), HIDDEN.values(), ids=HIDDEN)
+def test_visible(settings: dict[str, Any], *, hidden: bool) -> None:
+    assert Sandbox(**settings).visible("/srv/a/logs") is not hidden
+
+
+DROP_IN = "give app.service a drop-in with [Service] "
+THEN = ", then systemctl daemon-reload and systemctl restart app.service"
+TAKE_OUT = "take /srv/a/logs out of what app.service sets as "
+REMEDIES = {
+    "strict": (
+        {"protect_system": "strict"},
+        f"{DROP_IN}ReadWritePaths=/srv/a/logs{THEN}",
+    ),
+    "above": (
+        {"read_only_paths": ("/srv",)},
+        f"{DROP_IN}ReadWritePaths=/srv/a/logs{THEN}",
+    ),
+    "temporary": (
+        {"temporary_paths": ("/srv",)},
+        f"{DROP_IN}BindPaths=/srv/a/logs{THEN}",
+    ),
+    "itself": (
+        {"read_only_paths": ("/srv/a/logs",)},
+        f"{TAKE_OUT}InaccessiblePaths=, ReadOnlyPaths=, BindPaths= or ProtectHome={THEN}",
+    ),
+}
+
+
+@pytest.mark.parametrize(("settings", "remedy"), REMEDIES.values(), ids=REMEDIES)
+def test_the_smallest_remedy(settings: dict[str, Any], remedy: str) -> None:
+    sandboxed = Surroundings("app.service", Sandbox(**settings)).sandboxed
+    found = sandboxed("/srv/a/logs")
+    assert found is not None
+    assert found.remedy == remedy
+    assert sandboxed("/opt") is None or "protect_system" in settings
+
+
+def test_a_path_that_unit_files_quote() -> None:
+    found = Surroundings("a.service", Sandbox("strict")).sandboxed("/srv/100% logs")
+    assert found is not None
+    assert '[Service] ReadWritePaths="/srv/100%% logs", then' in found.remedy
+
+
+def test_what_a_service_runs_with_counts_and_its_settings_say_what_to_do() -> None:
+    host = parse_mount_points(["30 1 8:1 / / rw - ext4 /dev/a rw"])
+    bound = "31 30 8:1 /srv /srv ro - ext4 /dev/a rw"
+    runs = Namespace((*host, *parse_mount_points([bound])), host)
+    changed = Surroundings("app.service", Sandbox(), runs).sandboxed("/srv/logs")
+    assert changed is not None
+    assert changed.visible
+    assert changed.remedy == (
+        "systemctl restart app.service: its settings let it, but it was started "
+        "with others"
+    )
+    strict = Surroundings("app.service", Sandbox("strict"), runs)
+    assert strict.sandboxed("/opt") is None

@@ -25,6 +25,7 @@ from ansible_collections.logward.permissions.plugins.module_utils._writers._proc
 )
 from ansible_collections.logward.permissions.plugins.module_utils._writers._sandbox import (
     Sandbox,
+    Surroundings,
 )
 from ansible_collections.logward.permissions.plugins.module_utils._writers._source import (
     Found,
@@ -184,6 +185,51 @@ def test_sandbox(key: str) -> None:
     value, expected = PROPERTIES[key]
     (unit,) = parse_units(_show({key: value}))
     assert unit.sandbox == replace(Sandbox(), **expected)
+
+
+def test_a_service_that_does_not_run_is_in_the_sandbox_that_is_set(
+    tmp_path: Path,
+) -> None:
+    settings = {"User": "games", "ProtectSystem": "strict", "MainPID": "0"}
+    assert _one(tmp_path, User="games").surroundings is None
+    around = _one(tmp_path, **settings).surroundings
+    assert around == Surroundings("app.service", Sandbox("strict"))
+
+
+def test_a_service_that_runs_is_in_the_namespace_that_it_has(tmp_path: Path) -> None:
+    settings = {"User": "games", "ProtectSystem": "strict"}
+    with subprocess.Popen(["sleep", "100"]) as process:
+        settings["MainPID"] = str(process.pid)
+        assert _one(tmp_path, **settings).surroundings is None
+        process.kill()
+    around = _one(tmp_path, **settings).surroundings
+    assert around == Surroundings("app.service", Sandbox("strict"))
+    alone = ["unshare", "--mount", "sh", "-c", "echo; exec sleep 100"]
+    with subprocess.Popen(alone, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        settings["MainPID"] = str(process.pid)
+        around = _one(tmp_path, **settings).surroundings
+        process.kill()
+    assert around is not None
+    assert around.runs is not None
+    assert around.sandboxed("/srv") is None
+
+
+@pytest.mark.parametrize("place", ["/var/log", "/srv"])
+def test_systemd_opens_output_outside_of_the_sandbox(
+    place: str, tmp_path: Path
+) -> None:
+    found = _discover(
+        tmp_path,
+        {"StandardOutput": "append", "ReadOnlyPaths": "/srv"},
+        **{"app.service": f"[Service]\nStandardOutput=append:{place}/a.log\n"},
+    )
+    opens = [each for each in found.writers if each.logs]
+    outside = [each.surroundings is None for each in opens]
+    assert (len(found.writers), outside) == (
+        (2, [True]) if place == "/srv" else (1, [False])
+    )
 
 
 STATES = {
