@@ -220,7 +220,7 @@ class _Shell:
 
     def _otherwise(self, branch: _Branch, words: Sequence[str]) -> _Branch:
         if branch.taken is None:
-            return _Branch(None, None, asking=True)
+            return _Branch(None, None)
         return _Branch(False, True) if branch.taken else self._asked(words)
 
     def _do(self, name: str, words: list[str], line: int, *, maybe: bool) -> None:
@@ -235,9 +235,11 @@ class _Shell:
             for word in words:
                 self._set(word, "", maybe=maybe)
                 self._exported.discard(word)
+                if not maybe:
+                    del self._variables[word]
         elif name == "umask" and words:
             self._set_umask(words[0], line, maybe=maybe)
-        elif name in {".", "source"} and words:
+        elif name == "." and words:
             self._source(words[0], line, maybe=maybe)
 
     def _source(self, word: str, line: int, *, maybe: bool) -> None:
@@ -253,7 +255,7 @@ class _Shell:
             self._set(assignment[1], self._word(assignment[2]), maybe=maybe)
 
     def _set(self, name: str, value: str | None, *, maybe: bool) -> None:
-        if maybe and self._variables.get(name, "") != value:
+        if maybe and self._variables.get(name) != value:
             value = None
         self._variables[name] = value
 
@@ -321,11 +323,11 @@ class _Shell:
 
 def _compare(root: str, words: Sequence[str]) -> bool | None:
     """Return the answer of test(1)."""
-    if len(words) == 3 and words[1] in {"=", "==", "!="}:
+    if len(words) == 3 and words[1] in {"=", "!="}:
         return (words[0] == words[2]) == (words[1] != "!=")
     if len(words) == 2 and words[0] in {"-n", "-z"}:
         return bool(words[1]) == (words[0] == "-n")
-    if len(words) == 2 and words[0] in _FILE_TESTS and "\0" not in words[1]:
+    if len(words) == 2 and words[0] in _FILE_TESTS:
         return _FILE_TESTS[words[0]](below(root, words[1]))
     return None
 

@@ -44,6 +44,7 @@ EXPORTS = {
     "changed after the export": ("export A=b\nA=c", {"A": "c"}),
     "before a command": ("export A=b\nA=c true", {"A": "b"}),
     "unset": ("export A=b\nunset A", {}),
+    "unset, then read": ("A=b\nunset A\nexport C=$A${A-d}e", {"C": "de"}),
     "unset several": ("export A=b C=d E=f\nunset A C", {"E": "f"}),
     "unset, then set": ("export A=b\nunset A\nA=c", {}),
     "empty": ("export A=", {"A": ""}),
@@ -81,7 +82,14 @@ EXPORTS = {
     "if not taken": ("if [ a = b ]; then export A=b; else export A=c; fi", {"A": "c"}),
     "if not equal": ("if [ a != b ]\nthen\nexport A=b\nfi", {"A": "b"}),
     "if empty": ('if [ -z "$B" ]; then export A=b; fi', {"A": "b"}),
-    "if not empty": ('if [ -n "$B" ]; then export A=b; fi', {}),
+    "if not empty": (
+        'B=x; if [ -n "$B" ]; then export A=b; else export A=c; fi; export C=d',
+        {"A": "b", "C": "d"},
+    ),
+    "if empty after all": (
+        'if [ -n "$B" ]; then export A=b; else export A=c; fi',
+        {"A": "c"},
+    ),
     "if not": ("if ! [ a = b ]; then export A=b; fi", {"A": "b"}),
     "if test": ("if test a = a; then export A=b; fi", {"A": "b"}),
     "if not a file": ("if [ -f /nowhere ]; then export A=b; fi", {}),
@@ -102,6 +110,7 @@ EXPORTS = {
         "export A=b; ( (A=c); A=d; export A E=f ); export C=d",
         {"A": "b", "C": "d"},
     ),
+    "group in if": ("if [ a = a ]; then { export A=b; }; fi", {"A": "b"}),
     "group": ("{ export A=b; }", {"A": "b"}),
     "background": ("true & export A=b", {"A": "b"}),
 }
@@ -136,8 +145,10 @@ UNKNOWN = {
     "length": "B=/etc/x\nexport A=${#B}",
     "from what is not known": 'B=$(hostname)\nexport A="b$B"',
     "default that is not known": "export A=${B:-$(hostname)}",
+    "default of what is not known": "B=$(hostname)\nexport A=${B:-b}",
     "quotes of ANSI C": "export A=$'b'",
     "perhaps": "export A=b\ngrep -q x /etc/x && A=c",
+    "perhaps empty": "grep -q x /etc/x && A=\nexport A",
     "perhaps not": "export A=b\ngrep -q x /etc/x || A=c",
     "in a pipe": "export A=b\ntrue | A=c",
     "perhaps unset": "export A=b\ngrep -q x /etc/x && unset A",
@@ -146,6 +157,14 @@ UNKNOWN = {
     "elif of a command": "export A=b\nif grep x y; then :; elif [ a = a ]; then A=c; fi",
     "if a test of what is not known": 'export A=b\nif [ "$(id -u)" = 0 ]; then A=c; fi',
     "if one and another": "export A=b\nif [ a = a ] && grep -q x /etc/x; then A=c; fi",
+    "if not a command": "export A=b\nif ! grep -q x /etc/x; then A=c; fi",
+    "if a command like a test": "export A=b\nif grep -n x; then A=c; fi",
+    "if a test that is not closed": "export A=b\nif [ a = a b; then A=c; fi",
+    "if a test that is closed twice": "export A=b\nif test a = a ]; then A=c; fi",
+    "if two tests": "export A=b\nif [ -e /etc -o a = b ]; then A=c; fi",
+    "if a test of one word": "export A=b\nif [ -e ]; then A=c; fi",
+    "if what only bash has": "export A=b\nif [ a == a ]; then A=c; fi",
+    "if a test of more": "export A=b\nif [ $(hostname) -n b ]; then A=c; fi",
     "if another test": "export A=b\nif [ 1 -lt 2 ]; then A=c; fi",
     "in a loop": "export A=b\nfor i in 1 2; do A=$i; done",
     "in a while": "export A=b\nwhile read C; do A=c; done",
@@ -225,6 +244,7 @@ PROBLEMS = {
     "ifs in ifs": ("if x; then " * 101, 1, "has an if in too many others"),
     "NUL": ("\nA=\0b", 2, "contains a NUL byte"),
     "relative file": (". envvars.local", 1, "reads envvars.local, which is not"),
+    "unprintable file": (". \x1b", 1, r"reads \x1b, which is not looked into"),
     "unknown file": (". $(pwd)/x", 1, "reads $(pwd)/x, which is not looked into"),
     "perhaps a file": ("test -r /x && . /x", 1, "reads /x, which is not looked"),
 }
@@ -242,7 +262,7 @@ def test_problems(text: str, line: int, message: str, tmp_path: Path) -> None:
 
 def test_files_are_sourced(tmp_path: Path) -> None:
     files = {
-        ENVVARS: "B=x\n. /etc/default/apache2\nexport C=$A\n. /etc/none\numask x",
+        ENVVARS: "B=x\n. /etc/default/apache2 y\nexport C=$A\n. /etc/none\numask x",
         "/etc/default/apache2": "export A=$B\numask 0007\nbad 'quote",
     }
     environment = evaluate(host(tmp_path, files), ENVVARS, {})
@@ -253,6 +273,11 @@ def test_files_are_sourced(tmp_path: Path) -> None:
         Problem("/etc/none", 0, "cannot be read: No such file or directory"),
         Problem(ENVVARS, 5, UNCLEAR_UMASK),
     ]
+
+
+@pytest.mark.parametrize("word", ["then", "elif x", "else", "fi", "done", "}", "."])
+def test_words_out_of_place_are_no_commands(word: str, tmp_path: Path) -> None:
+    assert _evaluate(tmp_path, f"{word}\nexport A=b") == Environment({"A": "b"})
 
 
 def test_many_files_are_sourced_one_by_one(tmp_path: Path) -> None:
