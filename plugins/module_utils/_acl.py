@@ -19,6 +19,8 @@ NamedEntries = tuple[tuple[int, int], ...]
 _VERSION = 2
 _HEADER = struct.Struct("<I")
 _ENTRY = struct.Struct("<HHI")
+#: What removes an ACL, whether or not there is one.
+NO_ENTRIES = _HEADER.pack(_VERSION)
 _NO_ID = 0xFFFFFFFF
 _USER_OBJ, _USER, _GROUP_OBJ, _GROUP, _MASK, _OTHER = 1, 2, 4, 8, 0x10, 0x20
 _SINGLE = (_USER_OBJ, _GROUP_OBJ, _MASK, _OTHER)

@@ -9,7 +9,7 @@ to ``BATCH`` inodes, and the guarantee is the same as with one for each. What
 the trade costs is that after a crash some entries may describe changes that
 were never made; they are told by the present state, which equals *before*.
 Each batch ends with a digest of all bytes so far, so that a torn or edited
-file can be told from a whole one.
+file can be told from a whole one. ``_runs`` reads it.
 """
 
 from __future__ import annotations
@@ -28,10 +28,17 @@ from typing import Any
 from ._access import Inode
 from ._acl import Acl, encode
 from ._errors import HostError, OptionError
-from ._fs import Stamp, open_private_directory, sync_directory
+from ._fs import (
+    Stamp,
+    check_private_directory,
+    open_private_directory,
+    sync_directory,
+)
 
 FORMAT = 1
 BATCH = 256
+LATEST = "latest"
+INODE = "inode"
 _RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
@@ -54,7 +61,14 @@ def new_run_id() -> str:
 
 
 def checked_run_id(run_id: str) -> str:
-    """Return the id; OptionError if it could not be the name of a directory."""
+    """Return the id of a new run; OptionError if it cannot be one."""
+    if run_id == LATEST:
+        raise OptionError(
+            "run_id",
+            run_id,
+            "is what the newest run is called when it is taken back",
+            "Choose another name",
+        )
     if not _RUN_ID.fullmatch(run_id):
         raise OptionError(
             "run_id",
@@ -66,13 +80,27 @@ def checked_run_id(run_id: str) -> str:
     return run_id
 
 
-class Journal:
-    """The file that one module call writes; nothing exists until it does."""
+def check_journal_directory(journal_dir: str) -> None:
+    """Raise HostError where a journal would not be root's alone; make nothing."""
+    try:
+        check_private_directory(journal_dir)
+    except HostError as error:
+        raise HostError(f"journal_dir: {error}") from error
 
-    def __init__(self, journal_dir: str, run_id: str) -> None:
+
+class Journal:
+    """The file that one module call writes; nothing exists until it does.
+
+    ``restores`` is the run that is being taken back, where one is.
+    """
+
+    def __init__(
+        self, journal_dir: str, run_id: str, restores: str | None = None
+    ) -> None:
         """Name the run. Raises nothing: the first batch opens the file."""
         self._directory = os.path.join(journal_dir, run_id)
         self._run_id = run_id
+        self._restores = restores
         self._fd: int | None = None
         self._digest = hashlib.sha256()
 
@@ -118,8 +146,9 @@ class Journal:
         return {
             "logward_journal": FORMAT,
             "run_id": self._run_id,
-            "machine_id": _machine_id(),
-            "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+            "restores": self._restores,
+            "machine_id": machine_id(),
+            "time": _now(),
         }
 
     def _write(self, fd: int, records: Sequence[dict[str, Any]]) -> None:
@@ -134,6 +163,7 @@ class Journal:
 
 def _as_json(entry: Entry) -> dict[str, Any]:
     return {
+        "entry": INODE,
         "path_b64": _b64(os.fsencode(entry.path)),
         "device": entry.stamp.device,
         "ino": entry.stamp.ino,
@@ -164,7 +194,15 @@ def _b64(value: bytes) -> str:
     return base64.b64encode(value).decode("ascii")
 
 
-def _machine_id() -> str | None:
+def _now() -> str:
+    """Return the time (UTC) such that texts sort as times do."""
+    now = time.time_ns()
+    seconds = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(now // 10**9))
+    return f"{seconds}.{now // 1000 % 10**6:06d}Z"
+
+
+def machine_id() -> str | None:
+    """Return what tells this host from others (machine-id(5)), if it has that."""
     try:
         with open("/etc/machine-id", encoding="ascii") as file:
             return file.read().strip() or None

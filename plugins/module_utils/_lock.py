@@ -8,15 +8,29 @@ import fcntl
 import os
 import stat
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any
 
-from ._errors import HostError
+from ._errors import HostError, OptionError
 from ._fs import check_private_directory, open_private_directory
 
 LOCK_DIRECTORY = "/run/logward"
 _NAME = "lock"
 _PAUSE_SECONDS = 0.2
+
+
+def checked_lock_timeout(params: Mapping[str, Any]) -> int:
+    """Return how many seconds to wait. OptionError if that is below 0."""
+    timeout: int = params["lock_timeout"]
+    if timeout < 0:
+        raise OptionError(
+            "lock_timeout",
+            timeout,
+            "is below 0",
+            "Give the seconds to wait for another run, 0 for none",
+        )
+    return timeout
 
 
 def check_lock_directory() -> None:

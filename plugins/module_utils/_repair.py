@@ -13,9 +13,21 @@ from typing import Any
 
 from ._errors import HostError, OptionError
 from ._findings import KINDS, Findings
-from ._fs import MissingDirectory, Tree, change, check_private_directory
-from ._journal import BATCH, Entry, Journal, checked_run_id, new_run_id
-from ._lock import LOCK_DIRECTORY, check_lock_directory, host_lock
+from ._fs import MissingDirectory, Tree, change
+from ._journal import (
+    BATCH,
+    Entry,
+    Journal,
+    check_journal_directory,
+    checked_run_id,
+    new_run_id,
+)
+from ._lock import (
+    LOCK_DIRECTORY,
+    check_lock_directory,
+    checked_lock_timeout,
+    host_lock,
+)
 from ._names import display, path_fields
 from ._policy import Policy, checked_path
 from ._predict import (
@@ -60,15 +72,8 @@ def parse_options(
                 "is Logward's own",
                 "Name a log directory of the application",
             )
-    if params["lock_timeout"] < 0:
-        raise OptionError(
-            "lock_timeout",
-            params["lock_timeout"],
-            "is below 0",
-            "Give the seconds to wait for another run, 0 for none",
-        )
     run_id = checked_run_id(params["run_id"] or new_run_id())
-    return RepairOptions(run_id, journal_dir, params["lock_timeout"])
+    return RepairOptions(run_id, journal_dir, checked_lock_timeout(params))
 
 
 def preview(policies: Sequence[Policy], options: RepairOptions) -> dict[str, Any]:
@@ -91,10 +96,7 @@ def repair(policies: Sequence[Policy], options: RepairOptions) -> dict[str, Any]
 def _refuse(policies: Sequence[Policy], options: RepairOptions) -> None:
     """Raise what forbids the run, before there is a lock or a journal."""
     require_root()
-    try:
-        check_private_directory(options.journal_dir)
-    except HostError as error:
-        raise HostError(f"journal_dir: {error}") from error
+    check_journal_directory(options.journal_dir)
     check_lock_directory()
     settings = read_kernel_settings()
     for policy in policies:

@@ -4,10 +4,13 @@
 
 from __future__ import annotations
 
-from ._apply import change, same_permissions
+from ._apply import change, left_by, same_permissions
 from ._inode import Known, Observation, Stamp, has_capability, observe_fd, proc_path
+from ._mounts import read_mounts
+from ._paths import Paths
 from ._private import (
     check_private_directory,
+    find_private_directory,
     open_private_directory,
     sync_directory,
 )
@@ -18,17 +21,21 @@ __all__ = [
     "Known",
     "MissingDirectory",
     "Observation",
+    "Paths",
     "Stamp",
     "Tree",
     "Visit",
     "Walk",
     "change",
     "check_private_directory",
+    "find_private_directory",
     "has_capability",
     "is_gone",
+    "left_by",
     "observe_fd",
     "open_private_directory",
     "proc_path",
+    "read_mounts",
     "same_permissions",
     "sync_directory",
 ]

@@ -6,10 +6,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import lru_cache
 
 from .._access import Inode, Mount
-from .._acl import Acl, encode, in_force, with_mask_of_entries
+from .._acl import NO_ENTRIES, Acl, encode, in_force, with_mask_of_entries
 from .._errors import HostError
 from ._inode import ACCESS_XATTR, DEFAULT_XATTR, observe_fd, proc_path
 
@@ -26,24 +27,16 @@ def _permissions(inode: Inode) -> tuple[object, ...]:
 
 
 def change(fd: int, before: Inode, after: Inode, mounts: Mapping[int, Mount]) -> None:
-    """Bring the inode of ``fd`` from ``before`` to ``after``.
+    """Bring the inode of ``fd`` from ``before`` to ``after``, stage by stage.
 
-    Before the group changes, its permissions and those of *other* are reduced
-    to what both old and new have, so that no one holds more in between; the
-    named entries of both are there, so that no one holds less. The owner's are
-    not reduced: an owner could grant them anyway, and the old one must not lose
-    them, should this be the last thing done. Raises HostError where the kernel
-    kept something else, OSError where it refused.
+    Raises HostError where the kernel kept something else, OSError where it
+    refused.
     """
     path = proc_path(fd)
-    acl = before.acl
-    if (before.uid, before.gid) != (after.uid, after.gid):
-        acl = _in_between(before.acl, after.acl)
-        _set_access(path, before.acl, acl)
-        os.chown(path, after.uid, after.gid)
-    _set_access(path, acl, after.acl)
-    if after.default_acl is not None and after.default_acl != before.default_acl:
-        os.setxattr(path, DEFAULT_XATTR, encode(after.default_acl))
+    present = before
+    for stage in stages(before, after):
+        _set(path, present, stage)
+        present = stage
     now = observe_fd(fd, mounts).inode
     if now.special != after.special:
         os.chmod(path, after.mode)
@@ -53,6 +46,40 @@ def change(fd: int, before: Inode, after: Inode, mounts: Mapping[int, Mount]) ->
             f"the kernel kept mode {now.mode:04o} where {after.mode:04o} was set; "
             "the file system or a missing capability drops bits"
         )
+
+
+def stages(before: Inode, after: Inode) -> list[Inode]:
+    """Return what an inode is after each system call of a change.
+
+    Before the group changes, its permissions and those of *other* are reduced
+    to what both old and new have, so that no one holds more in between; the
+    named entries of both are there, so that no one holds less. The owner's are
+    not reduced: an owner could grant them anyway, and the old one must not lose
+    them, should this be the last thing done.
+    """
+    found = []
+    now = before
+    if (before.uid, before.gid) != (after.uid, after.gid):
+        now = replace(now, acl=_in_between(before.acl, after.acl))
+        found.append(now)
+        now = replace(now, uid=after.uid, gid=after.gid)
+        found.append(now)
+    for attribute in ("acl", "default_acl", "special"):
+        now = replace(now, **{attribute: getattr(after, attribute)})
+        found.append(now)
+    return found
+
+
+def left_by(before: Inode, after: Inode, present: Inode) -> bool:
+    """Tell whether a change can have left an inode as it is at ``present``.
+
+    It can have ended after any of its stages; and so can attempts, from there,
+    to bring back what was ``before``.
+    """
+    left = stages(before, after)
+    for each in left:  # which grows meanwhile, until nothing is new
+        left += [stage for stage in stages(each, before) if stage not in left]
+    return any(same_permissions(present, each) for each in left)
 
 
 def _in_between(before: Acl, after: Acl) -> Acl:
@@ -67,7 +94,14 @@ def _in_between(before: Acl, after: Acl) -> Acl:
     return with_mask_of_entries(acl)
 
 
-def _set_access(path: str, present: Acl, wanted: Acl) -> None:
-    if present.meaning != wanted.meaning:
+def _set(path: str, present: Inode, stage: Inode) -> None:
+    """Make the one system call, if any, that leads to the next stage."""
+    if (present.uid, present.gid) != (stage.uid, stage.gid):
+        os.chown(path, stage.uid, stage.gid)
+    if present.acl != stage.acl:
         # A minimal ACL sets the mode's bits and drops the attribute at once.
-        os.setxattr(path, ACCESS_XATTR, encode(wanted))
+        os.setxattr(path, ACCESS_XATTR, encode(stage.acl))
+    if present.default_acl != stage.default_acl:
+        default = stage.default_acl
+        value = NO_ENTRIES if default is None else encode(default)
+        os.setxattr(path, DEFAULT_XATTR, value)

@@ -29,9 +29,14 @@ def open_private_directory(path: str) -> int:
 
 def check_private_directory(path: str) -> None:
     """Raise what ``open_private_directory`` would; make nothing."""
-    fd = _walk_to(path, make=False)
+    fd = find_private_directory(path)
     if fd is not None:
         os.close(fd)
+
+
+def find_private_directory(path: str) -> int | None:
+    """Open a directory as ``open_private_directory`` does; None if it is missing."""
+    return _walk_to(path, make=False)
 
 
 def _walk_to(path: str, *, make: bool) -> int | None:

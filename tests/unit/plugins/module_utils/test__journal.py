@@ -75,11 +75,13 @@ def test_lines(journal: Journal, file: Path) -> None:
     )
     assert header["logward_journal"] == 1
     assert header["run_id"] == "run-1"
+    assert header["restores"] is None
     machine_id = Path("/etc/machine-id")
     expected = machine_id.read_text().strip() if machine_id.exists() else ""
     assert header["machine_id"] == (expected or None)
-    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", header["time"])
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z", header["time"])
     assert logs == {
+        "entry": "inode",
         "path_b64": "L3Nydi9sb2dz",
         "device": 10,
         "ino": 11,

@@ -463,6 +463,83 @@ def test_bad_option(
     _refused(result, tuple(part.replace("{site}", str(site)) for part in parts), site)
 
 
+#: What the options that journal_restore shares with the repair must not be.
+ABOUT_THE_LOGS = ("journal in the logs", "journal is the logs", "logs in the journal")
+BAD_OPTION_OF_RESTORE = {
+    name: case for name, case in BAD_OPTION.items() if name not in ABOUT_THE_LOGS
+}
+
+
+@pytest.mark.parametrize("check", [True, False], ids=["check", "run"])
+@pytest.mark.parametrize(
+    ("name", "value", "parts"),
+    BAD_OPTION_OF_RESTORE.values(),
+    ids=BAD_OPTION_OF_RESTORE,
+)
+def test_bad_option_of_restore(
+    run_module: RunModule,
+    site: Path,
+    name: str,
+    value: Any,
+    parts: tuple[str, ...],
+    check: bool,
+    untouched: Untouched,
+) -> None:
+    params = {"journal_dir": f"{site}/journal", name: value}
+    if name == "journal_dir" and "{site}" in value:
+        params[name] = value.format(site=site)
+        place = "/".join(Path(params[name]).relative_to(site).parts[:1])
+        if place != "..":
+            _make_unsafe(site, place)
+    with untouched():
+        result = run_module("journal_restore", params, check=check)
+    _refused(result, tuple(part.replace("{site}", str(site)) for part in parts), site)
+
+
+@pytest.mark.parametrize("check", [True, False], ids=["check", "run"])
+@pytest.mark.parametrize("run_id", ["latest", "run-2"])
+def test_run_that_does_not_exist(
+    run_module: RunModule,
+    params: Params,
+    site: Path,
+    check: bool,
+    run_id: str,
+    untouched: Untouched,
+) -> None:
+    wanted = {"journal_dir": params["journal_dir"], "run_id": run_id}
+    with untouched():
+        result = run_module("journal_restore", wanted, check=check)
+    missing = f"run_id: '{run_id}' is not in {site}/journal of this host. "
+    _refused(result, (missing + "It has no run at all",), site)
+    assert result["run_missing"] is True
+    assert not run_module("log_directory", params).get("failed")
+    if run_id == "run-2":
+        with untouched():
+            result = run_module("journal_restore", wanted, check=check)
+        _refused(result, (missing + "Name one of run-1",), site)
+        assert result["run_missing"] is True
+
+
+def test_name_that_no_run_may_have(
+    run_module: RunModule, params: Params, site: Path, untouched: Untouched
+) -> None:
+    with untouched():
+        result = run_module("log_directory", {**params, "run_id": "latest"})
+    parts = ("run_id: 'latest' is what the newest run is called", "Choose another name")
+    _refused(result, parts, site)
+
+
+def test_restore_that_is_not_root(
+    run_module: RunModule, params: Params, site: Path, untouched: Untouched
+) -> None:
+    run_module("log_directory", params)
+    with untouched():
+        result = _as_nobody(
+            run_module, "journal_restore", {"journal_dir": params["journal_dir"]}
+        )
+    _refused(result, ("needs root, and runs as nobody", "Set become: true"), site)
+
+
 @pytest.mark.parametrize(
     ("module", "name"),
     [("log_directory_info", "max_listed"), ("log_directory_probe", "max_probed")],

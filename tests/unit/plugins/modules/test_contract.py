@@ -271,6 +271,34 @@ def test_return_values_of_log_directory_probe(
     assert result["disagreements"] == []
 
 
+def test_return_values_of_journal_restore(
+    run_module: RunModule, rich: Params, logs: Path
+) -> None:
+    specs = documented("journal_restore")
+    wanted = {"journal_dir": rich["journal_dir"], "lock_timeout": 0}
+    weird = Path(os.fsdecode(os.path.join(os.fsencode(logs), WEIRD)))
+    run_module("log_directory", rich)
+    (logs / "archive/old.log").chmod(0o600)
+    weird.rename(logs / "elsewhere")
+    for check in (True, False, True, False):
+        result = run_module("journal_restore", wanted, check=check)
+        values = {key: result[key] for key in result.keys() - COMMON}
+        restored = not check and result["changed"]
+        conditions = {"when something was restored"} if restored else set()
+        assert list(violations(specs, values, ALWAYS | conditions)) == []
+        assert ("restore_run_id" in values) is restored
+        assert {each["reason"]: each["path"] for each in result["left_alone"]} == {
+            "changed_since": f"{logs}/archive/old.log",
+            "vanished": f"{logs}/line\\nbreak \\xff.log",
+        }
+        json.dumps(result, ensure_ascii=False).encode("utf-8")
+    assert not run_module("journal_restore", wanted)["changed"]
+    missing = run_module("journal_restore", {**wanted, "run_id": "run-2"})
+    assert missing["failed"]
+    values = {key: missing[key] for key in missing.keys() - COMMON - {"msg", "failed"}}
+    assert list(violations(specs, values, frozenset())) == []
+
+
 def test_max_listed_bounds_what_is_listed_and_nothing_else(
     run_module: RunModule, rich: Params
 ) -> None:
@@ -488,18 +516,24 @@ def test_diff_of_many_inodes_is_cut(
 
 
 @pytest.mark.parametrize(
-    "module", ["log_directory", "log_directory_info", "log_directory_probe"]
+    "module",
+    ["log_directory", "log_directory_info", "log_directory_probe", "journal_restore"],
 )
 def test_module_ships_with_all_that_it_imports(
     run_module: RunModule, params: Params, site: Path, module: str
 ) -> None:
-    check = module == "log_directory"
+    check = module in ("log_directory", "journal_restore")
+    if module == "journal_restore":
+        run_module("log_directory", params)
     collections = next(
         path
         for path in Path(__file__).parents
         if (path / "ansible_collections").is_dir()
     )
-    wanted = params if module == "log_directory" else _info(params)
+    wanted = {
+        "log_directory": params,
+        "journal_restore": {"journal_dir": params["journal_dir"]},
+    }.get(module, _info(params))
     done = subprocess.run(
         [
             *(sys.executable, "-m", "ansible", "adhoc", "localhost"),

@@ -115,6 +115,12 @@ CHANGES = {
     ),
 }
 
+#: Each of them, and the way back.
+BOTH_WAYS = {
+    **CHANGES,
+    **{f"{name}, back": (after, before) for name, (before, after) in CHANGES.items()},
+}
+
 #: The owners and groups in the table, and somebody in none of them.
 EVERYBODY = [
     Identity(f"{uid}", f"{uid}", uid, 98, frozenset(groups))
@@ -142,7 +148,7 @@ def made(site: Path) -> Iterator[Callable[[Inode], int]]:
         os.close(fd)
 
 
-@pytest.mark.parametrize(("before", "after"), CHANGES.values(), ids=CHANGES)
+@pytest.mark.parametrize(("before", "after"), BOTH_WAYS.values(), ids=BOTH_WAYS)
 def test_change(made: Callable[[Inode], int], before: Inode, after: Inode) -> None:
     fd = made(before)
     mounts = read_mounts()
@@ -155,7 +161,7 @@ def test_change(made: Callable[[Inode], int], before: Inode, after: Inode) -> No
         assert os.stat(f"/proc/self/fd/{fd}").st_ctime_ns == changed
 
 
-@pytest.mark.parametrize(("before", "after"), CHANGES.values(), ids=CHANGES)
+@pytest.mark.parametrize(("before", "after"), BOTH_WAYS.values(), ids=BOTH_WAYS)
 def test_nobody_gains_or_loses_in_between(
     made: Callable[[Inode], int],
     monkeypatch: pytest.MonkeyPatch,
