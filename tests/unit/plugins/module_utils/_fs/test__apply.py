@@ -79,6 +79,18 @@ CHANGES = {
         file(WEB, WEB, from_mode(0o664)),
         file(WEB, GROUP, Acl(6, 4, 4, 6, ((QUEUE, 6),), ((WEB, 6),))),
     ),
+    "group, and other loses": (
+        file(WEB, WEB, from_mode(0o604)),
+        file(WEB, GROUP, from_mode(0o600)),
+    ),
+    "group, and other gains": (
+        file(WEB, WEB, from_mode(0o600)),
+        file(WEB, GROUP, from_mode(0o604)),
+    ),
+    "nothing of a directory": (
+        directory(WEB, WEB, OPEN, SETGID, OPEN),
+        directory(WEB, WEB, OPEN, SETGID, OPEN),
+    ),
     "directory": (
         directory(WEB, WEB, from_mode(0o755)),
         directory(WEB, WEB, OPEN, SETGID, OPEN),

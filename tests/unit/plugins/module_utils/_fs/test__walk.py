@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import subprocess
 from collections.abc import Iterator
@@ -21,6 +22,8 @@ from ansible_collections.logward.permissions.plugins.module_utils._fs import (
     Walk,
     _walk,
 )
+
+_IN_OPEN = 0x20
 
 Excluded = frozenset[str]
 
@@ -135,6 +138,33 @@ def test_working_directory_is_as_before(
     elsewhere.rmdir()
     assert len(walked(logs)) == 7
     assert os.readlink("/proc/self/cwd") == f"{elsewhere} (deleted)"
+
+
+@contextmanager
+def never_opened(path: Path) -> Iterator[None]:
+    libc = ctypes.CDLL(None, use_errno=True)
+    watch = libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC)
+    assert libc.inotify_add_watch(watch, os.fsencode(path), _IN_OPEN) > 0
+    try:
+        yield
+        with pytest.raises(BlockingIOError):
+            os.read(watch, 4096)
+    finally:
+        os.close(watch)
+
+
+def test_link_that_takes_the_place_of_a_directory_is_not_followed(
+    site: Path, logs: Path
+) -> None:
+    (site / "secret").mkdir()
+    with opened(logs) as tree, never_opened(site / "secret"):
+        walk = Walk(tree, lambda _path: False)
+        for visit in walk.visits(recurse=True, known=set()):
+            if visit.path == "a":
+                visit.enter = set()
+                (logs / "a").rename(site / "moved")
+                (logs / "a").symlink_to(site / "secret")
+        assert walk.vanished == 1
 
 
 def test_too_many_entries(logs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
