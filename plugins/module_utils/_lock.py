@@ -49,7 +49,7 @@ def host_lock(
     parent = open_private_directory(directory)
     try:
         flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
-        fd = os.open(_NAME, flags | os.O_NONBLOCK, 0o600, dir_fd=parent)
+        fd = os.open(_NAME, flags, 0o600, dir_fd=parent)
     except OSError as error:
         raise HostError(
             f"{directory}/{_NAME} cannot be opened: {error.strerror}"

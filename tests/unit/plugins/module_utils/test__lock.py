@@ -103,6 +103,18 @@ def test_held_by_another(directory: Path) -> None:
     assert "within 1 s" in str(error.value)
 
 
+@pytest.mark.parametrize(("content", "holder"), [(b"", "unknown"), (b"\xff", "\ufffd")])
+def test_held_by_what_tells_nothing(
+    directory: Path, content: bytes, holder: str
+) -> None:
+    directory.mkdir(0o700)
+    (directory / "lock").write_bytes(content)
+    with (directory / "lock").open() as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        with pytest.raises(HostError, match=rf"of this host \({holder}\)"):
+            take(directory)
+
+
 def test_waits_until_another_ends(directory: Path) -> None:
     with held_by_another(directory, 0.5), host_lock("run-1", 60, str(directory)):
         assert (directory / "lock").read_text() == f"pid {os.getpid()}, run run-1"
