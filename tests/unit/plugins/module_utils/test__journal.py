@@ -197,6 +197,7 @@ def test_new_run_id_is_a_run_id_and_another_each_time() -> None:
     ids = [new_run_id() for _number in range(100)]
     assert [checked_run_id(run_id) for run_id in ids] == ids
     assert ids == sorted(ids)
+    assert all(re.fullmatch(r"\d{8}T\d{6}\.\d{6}-[^.].*", each) for each in ids)
     assert len(set(ids)) > 1
 
 

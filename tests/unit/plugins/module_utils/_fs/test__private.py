@@ -94,6 +94,25 @@ def test_sticky_directory_in_which_root_makes_its_own(site: Path) -> None:
     check_private_directory(str(site / "a"))
 
 
+def test_directory_that_goes_away_while_it_is_made(
+    site: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "mkdir", lambda *_arguments, **_keywords: None)
+    with pytest.raises(HostError, match=r"/a was removed while it was made\."):
+        open_private_directory(str(site / "a"))
+
+
+def test_names_are_put_on_disk_with_their_directory(
+    site: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced = []
+    monkeypatch.setattr(
+        os, "fsync", lambda fd: synced.append(os.readlink(f"/proc/self/fd/{fd}"))
+    )
+    os.close(open_private_directory(str(site / "a/b")))
+    assert synced == [str(site), str(site / "a")]
+
+
 def test_no_descriptor_is_left_open(site: Path) -> None:
     descriptors = os.listdir("/proc/self/fd")
     os.close(open_private_directory(str(site / "a/b")))
