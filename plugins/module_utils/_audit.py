@@ -8,21 +8,18 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from typing import Any
 
-from ._access import DIRECTORY, REGULAR
 from ._discover import suggest_policy
 from ._findings import Finding, Findings
 from ._fs import MissingDirectory, Tree
+from ._judge import judged_inodes
 from ._laravel import application_of_logs, daily_log
 from ._names import display, path_fields
 from ._policy import Policy, parse_policies
 from ._predict import (
-    AccessTable,
-    access_to,
     missing_directory,
     next_files,
 )
 from ._result import (
-    access_fields,
     acl_text,
     identity_fields,
     inode_fields,
@@ -30,10 +27,10 @@ from ._result import (
 )
 from ._survey import (
     KernelSettings,
-    Step,
     Survey,
     read_kernel_settings,
     require_root,
+    unreadable_findings,
 )
 from ._writers._source import NOBODY, Found
 
@@ -100,75 +97,42 @@ def _audit_directory(
             "changes_needed": False,
         }
     with closing(tree):
-        survey = Survey(policy, tree, settings, running)
-        return _DirectoryAudit(survey, max_listed).result()
+        return _directory_result(Survey(policy, tree, settings, running), max_listed)
 
 
-class _DirectoryAudit:
-    """Judges each step of a survey by what was found there."""
-
-    def __init__(self, survey: Survey, max_listed: int) -> None:
-        self._survey = survey
-        self._max_listed = max_listed
-        self._findings = Findings()
-        self._files: list[dict[str, Any]] = []
-        self._totals = dict.fromkeys(("files", "directories", "others", "to_change"), 0)
-        self._table = AccessTable(survey.policy)
-        self._next_files = next_files(survey.policy, survey.places.before)
-
-    def result(self) -> dict[str, Any]:
-        """Walk the directory and return its part of the result."""
-        policy, place = self._survey.policy, self._survey.place
-        self._judge_directory()
-        for step in self._survey.steps(lambda place: self._table.known(place.before)):
-            self._judge(step)
-            step.close()
-        self._totals["files"] += self._survey.walk.counted
-        for finding in self._survey.missed():
-            self._findings.add(finding)
-        return {
-            **path_fields(policy.path),
-            "filesystem": {
-                "type": place.inode.mount.type,
-                "acl_supported": place.inode.mount.acl_supported,
-                "read_only": place.inode.mount.read_only,
-            },
-            **inode_fields(place.inode),
-            "default_acl": acl_text(place.inode.default_acl),
-            "identities": [identity_fields(each) for each in policy.identities],
-            "next_file": [next_file_fields(file) for file in self._next_files],
-            "files": self._files,
-            "totals": {**self._totals, "vanished": self._survey.walk.vanished},
-            "findings": self._findings.results(),
-            "compliant": not self._findings.has_errors,
-            "changes_needed": self._totals["to_change"] > 0,
-        }
-
-    def _judge_directory(self) -> None:
-        for finding in (*self._survey.findings(), *_daily(self._survey.policy.path)):
-            self._findings.add(finding)
-
-    def _judge(self, step: Step) -> None:
-        table = self._table
-        self._totals[_PLURALS.get(step.before.kind, "others")] += 1
-        self._totals["to_change"] += step.changes
-        found = list(step.findings(table, step.place.before, step.before))
-        for finding in found:
-            self._findings.add(finding)
-        if len(self._files) >= self._max_listed and not found:
-            step.dismiss()
-        elif step.before.kind == REGULAR and len(self._files) < self._max_listed:
-            rows = access_to(table.policy, step.place.before, step.before)
-            self._files.append(
-                {
-                    **path_fields(step.path),
-                    **inode_fields(step.before),
-                    "access": [access_fields(row, display(step.path)) for row in rows],
-                }
-            )
-
-
-_PLURALS = {REGULAR: "files", DIRECTORY: "directories"}
+def _directory_result(survey: Survey, max_listed: int) -> dict[str, Any]:
+    """Walk a directory and return its part of the result."""
+    policy, place = survey.policy, survey.place
+    findings = Findings()
+    for finding in (*survey.findings(), *_daily(policy.path)):
+        findings.add(finding)
+    judged = judged_inodes(survey, max_listed)
+    for finding, count in judged.findings:
+        findings.add(finding, count)
+    unreadable = judged.totals.pop("unreadable")
+    for finding in unreadable_findings(
+        policy.path, unreadable, judged.first_unreadable
+    ):
+        findings.add(finding)
+    return {
+        **path_fields(policy.path),
+        "filesystem": {
+            "type": place.inode.mount.type,
+            "acl_supported": place.inode.mount.acl_supported,
+            "read_only": place.inode.mount.read_only,
+        },
+        **inode_fields(place.inode),
+        "default_acl": acl_text(place.inode.default_acl),
+        "identities": [identity_fields(each) for each in policy.identities],
+        "next_file": [
+            next_file_fields(file) for file in next_files(policy, survey.places.before)
+        ],
+        "files": judged.files[:max_listed],
+        "totals": judged.totals,
+        "findings": findings.results(),
+        "compliant": not findings.has_errors,
+        "changes_needed": judged.totals["to_change"] > 0,
+    }
 
 
 def _daily(path: str) -> Iterator[Finding]:

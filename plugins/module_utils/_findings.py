@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -189,11 +190,15 @@ class Findings:
         """Start with none."""
         self._found: dict[tuple[str, str], tuple[Finding, int]] = {}
 
-    def add(self, finding: Finding) -> None:
+    def add(self, finding: Finding, count: int = 1) -> None:
         """Count a finding; the first of its code and subject is the example."""
         key = finding.code, finding.subject
-        example, count = self._found.get(key, (finding, 0))
-        self._found[key] = example, count + 1
+        example, before = self._found.get(key, (finding, 0))
+        self._found[key] = example, before + count
+
+    def counted(self) -> Iterable[tuple[Finding, int]]:
+        """Return each kind's example, and how many there are."""
+        return self._found.values()
 
     @property
     def has_errors(self) -> bool:

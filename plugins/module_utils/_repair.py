@@ -35,7 +35,14 @@ from ._predict import (
     missing_directory,
 )
 from ._result import Diff
-from ._survey import KernelSettings, Step, Survey, read_kernel_settings, require_root
+from ._survey import (
+    KernelSettings,
+    Step,
+    Survey,
+    read_kernel_settings,
+    require_root,
+    unreadable_findings,
+)
 from ._writers._processes import running_writers
 from ._writers._source import Found
 
@@ -286,13 +293,18 @@ class _DirectoryRepair:
             ) from error
 
     def _result(self) -> dict[str, Any]:
-        vanished = self._survey.walk.vanished
-        if vanished:
-            self._skipped["vanished"] = vanished
-            self._examples.setdefault("vanished", "")
-        for finding in self._survey.missed():
-            self._skipped["unreadable"] = self._survey.walk.unreadable
-            self._examples.setdefault("unreadable", "")
+        walk = self._survey.walk
+        for reason, count in (
+            ("vanished", walk.vanished),
+            ("unreadable", walk.unreadable),
+        ):
+            if count:
+                self._skipped[reason] = count
+                self._examples.setdefault(reason, "")
+        path = self._survey.policy.path
+        for finding in unreadable_findings(
+            path, walk.unreadable, walk.first_unreadable
+        ):
             self._findings.add(finding)
         return {
             **path_fields(self._survey.policy.path),

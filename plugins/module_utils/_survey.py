@@ -25,8 +25,10 @@ from ._access import (
 from ._errors import HostError
 from ._findings import KINDS, Finding
 from ._fs import (
+    WHOLE,
     Known,
     Observation,
+    Share,
     Tree,
     Visit,
     Walk,
@@ -175,7 +177,6 @@ class Survey:
         if tree.acl_supported:
             self.planned = planned_directory(policy, self.place.inode, newest)
         self.places = Change(self.place, replace(self.place, inode=self.planned))
-        self._entered = [("", self.places)]
         self._plan = partial(_planned, self.policy, tuple(newest))
         self._decide = self._decisions(settings)
 
@@ -198,27 +199,22 @@ class Survey:
         if opened and root_writes_below(path):
             yield finding_of("root_daemon_directory", path, before)
 
-    def missed(self) -> Iterator[Finding]:
-        """Yield, after the walk, what could not be looked at."""
-        walk = self.walk
-        if walk.unreadable:
-            path = self.policy.path
-            message = f"{KINDS['unreadable'].title}: {walk.first_unreadable}"
-            count = f"{walk.unreadable} unreadable"
-            yield Finding("unreadable", path, display(path), count, display(message))
-
     def blocking(self) -> Finding | None:
         """Return the first finding that forbids any repair here, or None."""
         return next((each for each in self.findings() if each.code in _BLOCKING), None)
 
-    def steps(self, known_in: Callable[[Change], Known]) -> Iterator[Step]:
+    def steps(
+        self, known_in: Callable[[Change], Known], share: Share = WHOLE
+    ) -> Iterator[Step]:
         """Yield a step for the directory, then for all that is below it.
 
         ``known_in`` has the files that are only counted in a directory.
         """
-        yield self._own_step()
+        self._entered = [("", self.places)]
+        if share.is_first:
+            yield self._own_step()
         known = known_in(self.places)
-        for visit in self.walk.visits(self.policy.recurse, known):
+        for visit in self.walk.visits(self.policy.recurse, known, share):
             step = self._step(visit)
             if step is None:
                 continue
@@ -308,6 +304,14 @@ def _planned(
         return inode, "rights_conflict"
     refused = change_refusal(inode, after)
     return (inode, refused) if refused else (after, None)
+
+
+def unreadable_findings(path: str, count: int, first: str) -> Iterator[Finding]:
+    """Yield, after a walk, what of a log directory could not be looked at."""
+    if count:
+        message = f"{KINDS['unreadable'].title}: {first}"
+        evidence = f"{count} unreadable"
+        yield Finding("unreadable", path, display(path), evidence, display(message))
 
 
 def require_root() -> None:

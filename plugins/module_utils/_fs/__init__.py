@@ -15,13 +15,15 @@ from ._private import (
     sync_directory,
 )
 from ._tree import MissingDirectory, Tree
-from ._walk import Visit, Walk, is_gone
+from ._walk import WHOLE, Share, Visit, Walk, is_gone
 
 __all__ = [
+    "WHOLE",
     "Known",
     "MissingDirectory",
     "Observation",
     "Paths",
+    "Share",
     "Stamp",
     "Tree",
     "Visit",

@@ -10,8 +10,10 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Iterator, Sequence
+import zlib
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from heapq import nlargest
 from itertools import islice
 from typing import Callable
@@ -28,6 +30,31 @@ _MOST_KNOWN = 4096
 _NEWEST_FIRST = 64
 _NAMES_AT_ONCE = 256
 _GONE = (errno.ENOENT, errno.ELOOP, errno.ENOTDIR, errno.ESTALE)
+
+
+@dataclass(frozen=True)
+class Share:
+    """What is right below a directory, if its name leaves ``rest`` by ``parts``.
+
+    The first share has the directory itself, too, and its newest files.
+    """
+
+    rest: int
+    parts: int
+
+    @property
+    def is_first(self) -> bool:
+        """True for one of all shares."""
+        return self.rest == 0
+
+    def has(self, name: str) -> bool:
+        """Tell whether a name, and all that is below it, is in the share."""
+        return (
+            self.parts == 1 or zlib.crc32(os.fsencode(name)) % self.parts == self.rest
+        )
+
+
+WHOLE = Share(0, 1)
 
 
 @dataclass
@@ -66,30 +93,6 @@ class Visit:
         return os.open(self.name, PIN, dir_fd=self.directory_fd)
 
 
-class _Level:
-    """A directory that is being listed: its descriptor and what is left."""
-
-    def __init__(
-        self, fd: int, prefix: str, skipped: Callable[[str], bool], known: Known
-    ) -> None:
-        self.fd = fd
-        self.prefix = prefix
-        self.known = known
-        self.visits: Iterator[Visit] = iter(())
-        self._skipped = skipped
-        self._entries = os.scandir(fd)
-
-    def names(self) -> Iterator[list[str]]:
-        """Yield the names that are not skipped, some at a time."""
-        prefix, skipped = self.prefix, self._skipped
-        while some := [entry.name for entry in islice(self._entries, _NAMES_AT_ONCE)]:
-            yield [name for name in some if not skipped(prefix + name)]
-
-    def close(self) -> None:
-        self._entries.close()
-        os.close(self.fd)
-
-
 def is_gone(error: OSError) -> bool:
     """Tell whether a name vanished, or became another, under the walk."""
     return error.errno in _GONE
@@ -101,12 +104,12 @@ class Walk:
     ``counted`` are the files that were known and not shown, ``vanished`` counts
     what went away while it was looked at, ``unreadable`` what the kernel would
     not tell of (somebody's FUSE mount, a broken disk); ``first_unreadable`` is
-    the first of them and the reason.
+    the first of them and the reason. ``names`` is how many the directory has.
     """
 
     def __init__(self, tree: Tree, excluded: Callable[[str], bool]) -> None:
         """List the newest files of the directory itself."""
-        self.counted = self.vanished = self.unreadable = 0
+        self.counted = self.vanished = self.unreadable = self.names = 0
         self.first_unreadable = ""
         self._tree = tree
         self._excluded = excluded
@@ -118,62 +121,59 @@ class Walk:
         with os.scandir(self._tree.fd) as entries:
             files = (
                 (_modified_ns(entry), entry.name)
-                for entry in entries
+                for entry in self._counted(entries)
                 if entry.is_file(follow_symlinks=False)
                 and not self._excluded(entry.name)
             )
             return [name for _time, name in nlargest(_NEWEST_FIRST, files)]
 
+    def _counted(
+        self, entries: Iterable[os.DirEntry[str]]
+    ) -> Iterator[os.DirEntry[str]]:
+        for entry in entries:
+            self.names += 1
+            yield entry
+
     def newest(self) -> Iterator[Visit]:
         """Yield the files in the directory itself that changed last, newest first."""
         return self._visits(self._tree.fd, "", self._newest, set())
 
-    def visits(self, recurse: bool, known: Known) -> Iterator[Visit]:
+    def visits(
+        self, recurse: bool, known: Known, share: Share = WHOLE
+    ) -> Iterator[Visit]:
         """Yield what is below the directory, the newest files first.
 
         A directory comes before what is in it. ``known`` are the files of the
         directory itself that are counted only. Raises HostError where the tree
         has more than MAX_ENTRIES entries.
         """
-        yield from self._visits(self._tree.fd, "", self._newest, known)
-        levels: list[_Level] = []
+        self._entries = self.counted = self.vanished = self.unreadable = 0
+        if share.is_first:
+            yield from self._visits(self._tree.fd, "", self._newest, known)
+        # Not a duplicate, which would share its position with a child process.
+        fd = os.open(".", LIST, dir_fd=self._tree.fd)
+        levels = [self._listed(fd, "", partial(self._is_done, share), known)]
         try:
-            self._enter(levels, os.dup(self._tree.fd), "", known)
             while levels:
-                visit = self._next(levels[-1])
+                visit = next(levels[-1], None)
                 if visit is None:
-                    levels.pop().close()
+                    levels.pop()
                     continue
                 yield visit
                 if recurse and visit.enter is not None and not visit.too_deep:
-                    self._descend(levels, visit, visit.enter)
+                    levels += self._entered(visit, visit.enter)
         finally:
             for level in levels:
                 level.close()
 
-    def _next(self, level: _Level) -> Visit | None:
-        """Return what comes next in a directory; None where nothing does."""
-        try:
-            return next(level.visits, None)
-        except OSError as error:
-            self._missed(level.prefix, error)
-            return None
+    def _is_done(self, share: Share, name: str) -> bool:
+        """Tell whether a name right below has been visited or is not to be."""
+        return name in self._done or not share.has(name) or self._excluded(name)
 
-    def _enter(self, levels: list[_Level], fd: int, prefix: str, known: Known) -> None:
-        skipped = self._excluded if prefix else self._is_done
-        try:
-            level = _Level(fd, prefix, skipped, known)
-        except OSError as error:
-            self._missed(prefix, error)
-            os.close(fd)
-            return
-        level.visits = self._visits_of(level)
-        levels.append(level)
-
-    def _is_done(self, name: str) -> bool:
-        return name in self._done or self._excluded(name)
-
-    def _descend(self, levels: list[_Level], visit: Visit, known: Known) -> None:
+    def _entered(
+        self, visit: Visit, known: Known
+    ) -> Iterator[Generator[Visit, None, None]]:
+        """Yield the listing of a directory, unless it went away."""
         try:
             fd = os.open(visit.name, LIST, dir_fd=visit.directory_fd)
         except OSError as error:
@@ -184,17 +184,30 @@ class Walk:
             os.close(fd)
             self.vanished += 1
             return
-        self._enter(levels, fd, visit.path + "/", known)
+        yield self._listed(fd, visit.path + "/", self._excluded, known)
 
-    def _visits_of(self, level: _Level) -> Iterator[Visit]:
-        for names in level.names():
-            self._entries += len(names)
-            if self._entries + len(self._newest) > MAX_ENTRIES:
-                raise HostError(
-                    f"{display(self._tree.path)}: more than {MAX_ENTRIES} entries; "
-                    "exclude a part of it"
-                )
-            yield from self._visits(level.fd, level.prefix, names, level.known)
+    def _listed(
+        self, fd: int, prefix: str, skipped: Callable[[str], bool], known: Known
+    ) -> Generator[Visit, None, None]:
+        """Yield what is in a directory, and close its descriptor in the end."""
+        try:
+            with os.scandir(fd) as entries:
+                while some := [each.name for each in islice(entries, _NAMES_AT_ONCE)]:
+                    names = [name for name in some if not skipped(prefix + name)]
+                    self._count(names)
+                    yield from self._visits(fd, prefix, names, known)
+        except OSError as error:
+            self._missed(prefix, error)
+        finally:
+            os.close(fd)
+
+    def _count(self, names: Sequence[str]) -> None:
+        self._entries += len(names)
+        if self._entries + len(self._newest) > MAX_ENTRIES:
+            raise HostError(
+                f"{display(self._tree.path)}: more than {MAX_ENTRIES} entries; "
+                "exclude a part of it"
+            )
 
     def _visits(
         self, fd: int, prefix: str, names: Sequence[str], known: Known

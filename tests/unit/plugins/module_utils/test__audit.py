@@ -14,6 +14,13 @@ from typing import Any, Callable
 import pytest
 
 from ansible_collections.logward.permissions.plugins.module_utils._audit import audit
+from ansible_collections.logward.permissions.plugins.module_utils._errors import (
+    HostError,
+)
+from ansible_collections.logward.permissions.plugins.module_utils._fs import (
+    Share,
+    _walk,
+)
 from ansible_collections.logward.permissions.plugins.module_utils._policy import (
     Policy,
     parse_policies,
@@ -189,6 +196,65 @@ def test_files_that_are_alike_are_judged_as_if_each_were_looked_at(
     assert denied["web"].endswith("(and 599 more alike)")
     # All in the closed directory, and three in each of the others.
     assert denied["queue"].endswith("(and 605 more alike)")
+
+
+def without_examples(result: Result) -> Result:
+    """Leave out which of many is the example, and which of the older are listed."""
+    return {
+        **result,
+        "findings": [
+            (each["code"], each["subject"], each["message"].partition("(and ")[2])
+            for each in result["findings"]
+        ],
+        "files": len(result["files"]),
+    }
+
+
+@pytest.mark.parametrize("max_listed", [0, 300])
+def test_two_processes_find_what_one_finds(
+    max_listed: int,
+    logs: Path,
+    policies: list[Policy],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    many_alike(logs)
+    for number in range(200):
+        (logs / f"{number}").touch(0o600 + number % 3)
+        (logs / f"d{number}").mkdir()
+        (logs / f"d{number}/link").symlink_to("x")
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _pid: {0, 1})
+    both = only(audit(policies, max_listed))
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _pid: {0})
+    monkeypatch.setattr(os, "fork", None)
+    alone = only(audit(policies, max_listed))
+    assert without_examples(both) == without_examples(alone)
+    assert both["files"][:64] == alone["files"][:64]
+    assert alone["totals"] == {
+        "files": 2000,
+        "directories": 204,
+        "others": 200,
+        "to_change": alone["totals"]["to_change"],
+        "vanished": 0,
+    }
+
+
+@pytest.mark.parametrize("share", [0, 1])
+def test_what_stops_one_of_two_processes_stops_the_audit(
+    share: int,
+    logs: Path,
+    policies: list[Policy],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for number in range(200):
+        (logs / f"{number}").mkdir()
+    in_share = next(
+        each.name for each in sorted(logs.iterdir()) if Share(share, 2).has(each.name)
+    )
+    for number in range(150):
+        (logs / in_share / f"{number}").touch()
+    monkeypatch.setattr(_walk, "MAX_ENTRIES", 240)
+    with pytest.raises(HostError, match="more than 240 entries"):
+        audit(policies, 0)
 
 
 def test_directory_of_nobody_but_root_is_compliant(site: Path) -> None:

@@ -1,0 +1,113 @@
+# Copyright: Logward contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Judging every inode of a directory by what a survey found there.
+
+It only reads, so a large directory is judged by two processes at once.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from ._access import DIRECTORY, REGULAR
+from ._child import Child
+from ._findings import Finding, Findings
+from ._fs import WHOLE, Share
+from ._names import display, path_fields
+from ._policy import Policy
+from ._predict import AccessTable, access_to
+from ._result import access_fields, inode_fields
+from ._survey import Step, Survey
+
+#: How many names in a directory make it worth a second process, which takes
+#: some milliseconds to start.
+_WORTH_A_PROCESS = 100
+_PLURALS = {REGULAR: "files", DIRECTORY: "directories"}
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What the inodes of a directory, or of a share of them, came to."""
+
+    totals: dict[str, int]
+    findings: list[tuple[Finding, int]]
+    files: list[dict[str, Any]]
+    first_unreadable: str
+
+    def __add__(self, other: Judged) -> Judged:
+        totals = {key: count + other.totals[key] for key, count in self.totals.items()}
+        return Judged(
+            totals,
+            self.findings + other.findings,
+            self.files + other.files,
+            self.first_unreadable or other.first_unreadable,
+        )
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it as what goes from one process to another."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Judged:
+        """Return what ``as_json`` was called of."""
+        findings = [(Finding(**finding), count) for finding, count in value["findings"]]
+        return cls(**{**value, "findings": findings})
+
+
+def judged_inodes(survey: Survey, max_listed: int) -> Judged:
+    """Judge all inodes; those of a large directory in two processes."""
+    if survey.walk.names < _WORTH_A_PROCESS or len(os.sched_getaffinity(0)) < 2:
+        return _judged(survey, max_listed, WHOLE)
+    first, second = Share(0, 2), Share(1, 2)
+    with Child(lambda: _judged(survey, max_listed, second).as_json()) as child:
+        judged = _judged(survey, max_listed, first)
+        return judged + Judged.from_json(child.result())
+
+
+def _judged(survey: Survey, max_listed: int, share: Share) -> Judged:
+    judge = _Judge(survey.policy, max_listed)
+    for step in survey.steps(lambda change: judge.table.known(change.before), share):
+        judge.judge(step)
+        step.close()
+    walk = survey.walk
+    totals = {**judge.totals, "vanished": walk.vanished, "unreadable": walk.unreadable}
+    totals["files"] += walk.counted
+    found = list(judge.findings.counted())
+    return Judged(totals, found, judge.files, walk.first_unreadable)
+
+
+class _Judge:
+    """Judges each step of a survey by what was found there."""
+
+    def __init__(self, policy: Policy, max_listed: int) -> None:
+        self.table = AccessTable(policy)
+        self.findings = Findings()
+        self.files: list[dict[str, Any]] = []
+        self.totals = dict.fromkeys(("files", "directories", "others", "to_change"), 0)
+        self._max_listed = max_listed
+
+    def judge(self, step: Step) -> None:
+        """Count a step, and list it if there is still room."""
+        self.totals[_PLURALS.get(step.before.kind, "others")] += 1
+        self.totals["to_change"] += step.changes
+        found = list(step.findings(self.table, step.place.before, step.before))
+        for finding in found:
+            self.findings.add(finding)
+        if len(self.files) < self._max_listed:
+            self._list(step)
+        elif not found:
+            step.dismiss()
+
+    def _list(self, step: Step) -> None:
+        if step.before.kind == REGULAR:
+            rows = access_to(self.table.policy, step.place.before, step.before)
+            self.files.append(
+                {
+                    **path_fields(step.path),
+                    **inode_fields(step.before),
+                    "access": [access_fields(row, display(step.path)) for row in rows],
+                }
+            )
