@@ -67,12 +67,14 @@ class Inode:
 class Verdict:
     """An answer: allowed or not, the stable word for why, and the evidence.
 
+    ``allowed`` is None where the permissions grant it, and a security module
+    may deny it.
     ``held`` are the permissions of the entry that decided, where one did;
     ``ancestor`` is the directory whose search was denied; ``effect`` is what
-    the sandbox of a service does.
+    the sandbox of a service does, or which security module decides.
     """
 
-    allowed: bool
+    allowed: bool | None
     reason: str
     held: int | None = None
     ancestor: str | None = None
@@ -172,7 +174,7 @@ def may_read(identity: Identity, place: Place, inode: Inode) -> Verdict:
     if identity.sandbox and not identity.sandbox.visible:
         return _denied_by(identity.sandbox)
     refused = _no_log_within_reach(identity, place, inode)
-    return refused or permission(identity, inode, READ)
+    return refused or _unless_confined(identity, permission(identity, inode, READ))
 
 
 def may_append(identity: Identity, place: Place, inode: Inode) -> Verdict:
@@ -188,11 +190,18 @@ def may_append(identity: Identity, place: Place, inode: Inode) -> Verdict:
         return Verdict(False, "denied_read_only")
     if inode.immutable:
         return Verdict(False, "denied_immutable")
-    return permission(identity, inode, WRITE)
+    return _unless_confined(identity, permission(identity, inode, WRITE))
 
 
 def _denied_by(sandbox: Sandboxed) -> Verdict:
     return Verdict(False, "denied_sandbox", effect=sandbox.effect)
+
+
+def _unless_confined(identity: Identity, verdict: Verdict) -> Verdict:
+    """Return a verdict, unknown where a security module may turn it down."""
+    if identity.confined_by is None or not verdict.allowed:
+        return verdict
+    return Verdict(None, "unknown_lsm", verdict.held, effect=identity.confined_by)
 
 
 def _no_log_within_reach(
@@ -229,7 +238,7 @@ def may_create(identity: Identity, place: Place) -> Verdict:
     verdict = permission(identity, place.inode, WRITE | EXECUTE)
     if not verdict.allowed:
         return Verdict(False, "denied_create", verdict.held)
-    return verdict
+    return _unless_confined(identity, verdict)
 
 
 def created_file(identity: Identity, directory: Inode) -> Inode:

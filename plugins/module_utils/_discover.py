@@ -80,4 +80,5 @@ def merged(parts: Sequence[Found]) -> Found:
     return Found(
         tuple(writer for part in parts for writer in part.writers),
         tuple(problem for part in parts for problem in part.problems),
+        next(filter(None, (part.confined_by for part in parts)), None),
     )

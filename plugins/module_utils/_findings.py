@@ -48,6 +48,11 @@ KINDS = {
         "A reader will be locked out of the next log file",
         "run the remediate playbook before the next file appears",
     ),
+    "access_unknown": Kind(
+        WARNING,
+        "A security module may deny what the permissions grant",
+        "look for what it denied in the kernel's log (journalctl -k)",
+    ),
     "acl_unsupported": Kind(
         ERROR,
         "The file system keeps no POSIX ACLs",
@@ -236,7 +241,11 @@ _SENTENCES = {
     "denied_immutable": "it is immutable (chattr +i)",
     "denied_not_regular": "it is not a regular file",
     "denied_sandbox": "the sandbox of its service {effect}",
+    "unknown_lsm": "the permissions let it, and {effect} may deny it",
 }
+
+
+_CAN = {True: "can", False: "cannot", None: "can perhaps"}
 
 
 def because(who: str, verdict: Verdict) -> str:
@@ -251,7 +260,7 @@ def because(who: str, verdict: Verdict) -> str:
 
 def explain(who: str, operation: str, what: str, verdict: Verdict) -> str:
     """Return one sentence: who can (or cannot) do what, and why."""
-    can = "can" if verdict.allowed else "cannot"
+    can = _CAN[verdict.allowed]
     verb = "append to" if operation == "append" else operation
     return f"{who} {can} {verb} {what}: {because(who, verdict)}"
 

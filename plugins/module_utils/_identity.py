@@ -55,6 +55,7 @@ class Identity:
     the numbers come from: ``name_service``, ``declared``, ``number`` or
     ``running``. ``pids`` are the processes that run so. ``sandbox`` is None for
     who reaches the log directory that is asked about as this process does.
+    ``confined_by`` is the security module that may deny what permissions grant.
     """
 
     id: str
@@ -68,6 +69,7 @@ class Identity:
     source: str = "declared"
     is_group: bool = False
     sandbox: Sandboxed | None = None
+    confined_by: str | None = None
     pids: tuple[int, ...] = field(default=(), compare=False)
 
     def in_group(self, gid: int) -> bool:

@@ -120,7 +120,7 @@ def next_files(policy: Policy, place: Place) -> list[NextFile]:
 
 def _next_file(policy: Policy, place: Place, creator: Identity) -> NextFile:
     verdict = may_create(creator, place)
-    if not verdict.allowed:
+    if verdict.allowed is False:
         return NextFile(creator, verdict, None, ())
     inode = created_file(creator, place.inode)
     return NextFile(creator, verdict, inode, access_to(policy, place, inode))
@@ -135,7 +135,7 @@ def _lacking(policy: Policy, rows: Sequence[Access]) -> Iterator[tuple[str, Acce
     needs.update({("read", reader.id): "reader" for reader in policy.readers})
     for row in rows:
         role = needs.get((row.operation, row.identity.id))
-        if role is not None and not row.verdict.allowed:
+        if role is not None and row.verdict.allowed is False:
             yield role, row
 
 
@@ -247,6 +247,7 @@ def place_findings(policy: Policy, place: Place) -> Iterator[Finding]:
             f"Others than root can exchange what is in {display(path)}, on the "
             f"way to {display(policy.path)}",
         )
+    yield from _unknown(policy)
     root = next((each for each in policy.writers if each.uid == 0), None)
     if root is not None and others_create(place.inode):
         yield Finding(
@@ -256,6 +257,31 @@ def place_findings(policy: Policy, place: Place) -> Iterator[Finding]:
             _described(place.inode),
             f"{root.name} opens files in a directory in which others create "
             "names: they could lead it to any file of the host",
+        )
+
+
+#: Where a security module that has a log of its own tells what it denied.
+_DENIALS = {
+    "SELinux": "look for what it denied: ausearch -m AVC,USER_AVC -ts today",
+    "AppArmor": "look for what it denied: journalctl -k --grep 'apparmor=.DENIED'",
+}
+
+
+def _unknown(policy: Policy) -> Iterator[Finding]:
+    """Yield a finding for each security module that has the last word here."""
+    confined = sorted(
+        {each.confined_by for each in policy.identities} - {None}, key=str
+    )
+    for module in confined:
+        names = [each.name for each in policy.identities if each.confined_by == module]
+        yield Finding(
+            "access_unknown",
+            policy.path,
+            str(module),
+            ", ".join(names),
+            f"{module} may deny {', '.join(names)} what the permissions grant: "
+            "whether they can write here, it decides",
+            _DENIALS.get(str(module).split(" ")[0]),
         )
 
 
@@ -284,12 +310,12 @@ def next_file_losses(policy: Policy, before: Place, after: Place) -> Iterator[Fi
 
 def _of_next_file(creator: Identity, identity: Identity, place: Place) -> set[str]:
     """Return what ``identity`` may do with the next file of ``creator``."""
-    if not may_create(creator, place).allowed:
+    if may_create(creator, place).allowed is False:
         return set()
     inode = created_file(creator, place.inode)
     questions = (("read", may_read), ("append to", may_append))
     return {
         operation
         for operation, decide in questions
-        if decide(identity, place, inode).allowed
+        if decide(identity, place, inode).allowed is not False
     }

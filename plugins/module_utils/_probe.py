@@ -30,10 +30,12 @@ from ._fs import (
     same_permissions,
 )
 from ._identity import Identity
+from ._lsm import enforced_on_all
 from ._names import display, path_fields
 from ._policy import Policy
 from ._predict import access_to
 from ._result import acl_text
+from ._running import confined
 from ._survey import read_kernel_settings, require_root
 
 _DENIED = (errno.EACCES, errno.EPERM, errno.EROFS)
@@ -69,6 +71,7 @@ def probe(policies: Sequence[Policy], max_probed: int) -> dict[str, Any]:
     first. Raises HostError where a child process fails or hangs.
     """
     require_root()
+    module = enforced_on_all()
     probes: list[dict[str, Any]] = []
     for policy in policies:
         try:
@@ -79,7 +82,9 @@ def probe(policies: Sequence[Policy], max_probed: int) -> dict[str, Any]:
             continue
         with closing(tree):
             path = display(policy.path)
-            results = _DirectoryProbe(policy, tree).results(max_probed)
+            results = _DirectoryProbe(confined(policy, module), tree).results(
+                max_probed
+            )
             probes += [{"directory": path, **result} for result in results]
     return {
         "probes": probes,
@@ -227,6 +232,7 @@ def _result(
     identity: Identity, question: Question, error: int | None
 ) -> dict[str, Any]:
     known = error is None or error in _DENIED
+    predicted = question.predicted.allowed
     return {
         **path_fields(question.path),
         "identity": identity.id,
@@ -234,7 +240,7 @@ def _result(
         "operation": question.operation,
         "allowed": error is None if known else None,
         "error": None if error is None else errno.errorcode.get(error, str(error)),
-        "predicted": question.predicted.allowed,
+        "predicted": predicted,
         "reason": question.predicted.reason,
-        "agrees": not known or question.predicted.allowed == (error is None),
+        "agrees": not known or predicted in (None, error is None),
     }

@@ -22,6 +22,7 @@ def with_running(policy: Policy, found: Found) -> Policy:
     Who runs, or is configured, just as declared lends its pids to the declared
     identity; any other is an identity of its own, which creates files as it does.
     """
+    policy = confined(policy, found.confined_by)
     writers = _writing_below(policy, found)
     return replace(
         policy,
@@ -32,16 +33,33 @@ def with_running(policy: Policy, found: Found) -> Policy:
     )
 
 
+def confined(policy: Policy, module: str | None) -> Policy:
+    """Return the policy on a host whose security module decides about everybody."""
+    if module is None:
+        return policy
+    writers, readers, others = (
+        tuple(replace(each, confined_by=module) for each in identities)
+        for identities in (policy.writers, policy.readers, policy.others)
+    )
+    return replace(policy, writers=writers, readers=readers, others=others)
+
+
 def _writing_below(policy: Policy, found: Found) -> list[Writer]:
     """Return who logs in the directory, or works for the application it is of."""
     logs = f"{policy.path}/"
     base = application_of_logs(policy.path)
     return [
-        _within(policy.path, writer)
+        _within(policy.path, _confined(writer, found.confined_by))
         for writer in found.writers
         if any(log.startswith(logs) for log in writer.logs + writer.deleted)
         or (base is not None and any(_is_in(base, path) for path in writer.mentions))
     ]
+
+
+def _confined(writer: Writer, module: str | None) -> Writer:
+    if module is None:
+        return writer
+    return replace(writer, identity=replace(writer.identity, confined_by=module))
 
 
 def _within(directory: str, writer: Writer) -> Writer:
@@ -91,8 +109,10 @@ def _with_pids(
 
 def _same(one: Identity, other: Identity) -> bool:
     """Tell whether two identities open and create alike."""
-    alike = one.umask == other.umask and one.sandbox == other.sandbox
-    return alike and _credentials(one) == _credentials(other)
+    return _credentials(one) == _credentials(other) and all(
+        getattr(one, name) == getattr(other, name)
+        for name in ("umask", "sandbox", "confined_by")
+    )
 
 
 def _credentials(identity: Identity) -> tuple[object, ...]:

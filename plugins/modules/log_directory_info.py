@@ -202,7 +202,7 @@ directories:
           type: str
           sample: root
         allowed:
-          description: Whether it may create a file.
+          description: Whether it may create a file; V(null) where a security module decides.
           returned: success
           type: bool
         reason:
@@ -251,7 +251,7 @@ directories:
               type: str
               sample: append
             allowed:
-              description: The answer.
+              description: The answer; V(null) where a security module decides.
               returned: success
               type: bool
             reason:
@@ -263,6 +263,9 @@ directories:
                   V(denied_sticky), V(denied_read_only), V(denied_immutable), V(denied_not_regular).
                 - V(denied_sandbox) is what a service's own mount namespace denies
                   (C(ProtectSystem=), C(ReadOnlyPaths=), C(PrivateTmp=) and the like).
+                - V(unknown_lsm) is what the permissions grant and a security module may deny, which
+                  is SELinux, Smack or TOMOYO where they enforce, or AppArmor where it confines a
+                  running process (and not this module alike, as a container's profile does).
               returned: success
               type: str
               sample: denied_group
@@ -457,6 +460,9 @@ from ansible_collections.logward.permissions.plugins.module_utils._discover impo
 from ansible_collections.logward.permissions.plugins.module_utils._errors import (
     LogwardError,
 )
+from ansible_collections.logward.permissions.plugins.module_utils._lsm import (
+    enforced_on_all,
+)
 from ansible_collections.logward.permissions.plugins.module_utils._options import (
     checked_count,
     discoverable_policy_options,
@@ -478,7 +484,7 @@ def _found(params: Mapping[str, Any]) -> Found:
     below = ["/"] if declared is None else [each["path"] for each in declared]
     configured = [discover() for discover in SOURCES]
     running = [running_writers(below)] if params["processes"] else []
-    return merged([*configured, *running])
+    return merged([*configured, *running, Found(confined_by=enforced_on_all())])
 
 
 def main() -> None:

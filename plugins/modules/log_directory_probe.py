@@ -106,7 +106,7 @@ probes:
       type: str
       sample: EACCES
     predicted:
-      description: What was predicted.
+      description: What was predicted; V(null) where a security module decides.
       returned: success
       type: bool
     reason:
@@ -116,8 +116,8 @@ probes:
       sample: denied_group
     agrees:
       description:
-        - Whether both are the same; for V(create) also whether the new file's owner, group, mode
-          and access ACL are as predicted.
+        - Whether both are the same, or nothing was predicted; for V(create) also whether the new
+          file's owner, group, mode and access ACL are as predicted.
       returned: success
       type: bool
     access_acl:

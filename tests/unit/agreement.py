@@ -78,7 +78,7 @@ class Prediction:
 class Tally:
     """What was compared, and with which outcome."""
 
-    outcomes: Counter[tuple[str, bool]] = field(default_factory=Counter)
+    outcomes: Counter[tuple[str, bool | None]] = field(default_factory=Counter)
     reasons: Counter[str] = field(default_factory=Counter)
 
     @property

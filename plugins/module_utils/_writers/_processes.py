@@ -15,6 +15,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
 from .._identity import FILE_CAPABILITIES, Identity, user_name
+from .._lsm import enforced_on
 from ._namespace import Namespace, other_namespace
 from ._source import Found, Writer
 
@@ -137,7 +138,8 @@ def running_writers(directories: Iterable[str]) -> Found:
     for file in open_for_writing(directories):
         process = read_process(file.pid)
         if process is not None:
-            files.setdefault(process.identity, []).append(file)
+            identity = replace(process.identity, confined_by=enforced_on(file.pid))
+            files.setdefault(identity, []).append(file)
     ids = Counter(identity.id for identity in files)
     return Found(
         tuple(
@@ -153,7 +155,8 @@ def _told_apart(identity: Identity) -> Identity:
     """Give an id of its own to one of several that run the same program."""
     groups = ".".join(str(gid) for gid in sorted(identity.groups | {identity.gid}))
     label = f"{identity.id}:{identity.umask:04o}:{groups}"
-    return replace(identity, id=label)
+    profile = f":{identity.confined_by}" if identity.confined_by else ""
+    return replace(identity, id=label + profile)
 
 
 def _writer(identity: Identity, files: Iterable[OpenFile]) -> Writer:

@@ -46,10 +46,14 @@ class Problem:
 
 @dataclass(frozen=True)
 class Found:
-    """All that one source found on the host."""
+    """All that one source found on the host.
+
+    ``confined_by`` is the security module that decides about every process.
+    """
 
     writers: tuple[Writer, ...] = ()
     problems: tuple[Problem, ...] = ()
+    confined_by: str | None = None
 
 
 NOBODY = Found()

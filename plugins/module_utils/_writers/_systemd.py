@@ -25,6 +25,7 @@ from .._identity import (
     resolve_gid,
     user_name,
 )
+from .._lsm import enforced_on
 from ._daemons import account, is_of_the_system, root_itself
 from ._namespace import other_namespace
 from ._processes import read_process
@@ -281,6 +282,8 @@ def _writers_of(unit: Unit, settings: Sequence[Setting]) -> Found:
         places = {os.path.dirname(log) for log in logs}
         opens_output &= not any(surroundings.sandboxed(each) for each in places)
     if identity is not None:
+        if unit.main_pid:
+            identity = replace(identity, confined_by=enforced_on(unit.main_pid))
         mentions = _mentions(unit, identity)
         own_logs = tuple(logs) if opens_output else ()
         writers.append(

@@ -80,6 +80,18 @@ def test_no_name_shifts_the_columns(name: str) -> None:
     assert f"- {head}\n- {file}\n" in dumped
 
 
+def test_what_a_security_module_decides_is_a_question_mark() -> None:
+    confined = directory(NAMES[:1], ["root", "queue"])
+    (reads, appends, *_more) = confined["files"][0]["access"]
+    reads["allowed"], appends["allowed"] = None, False
+    confined["next_file"][0]["allowed"] = None
+    _head, _about, _columns, file, next_file, *_rest = lines(confined)
+    assert file.split()[1:] == ["?-", "rw"]
+    assert next_file.split()[-2:] == ["?-", "rw"]
+    confined["next_file"][0]["allowed"] = False
+    assert lines(confined)[4].endswith("cannot be created")
+
+
 def test_a_long_path_keeps_its_end() -> None:
     assert lines(directory(NAMES[-1:], ["root"]))[3].startswith("archive/20...el-2026-")
 

@@ -525,6 +525,32 @@ def test_a_sandbox_denies_whatever_the_permissions_are(
         assert verdicts[each] == denied
 
 
+CONFINED = {
+    "read": (owner, "read", PRIVATE, ANYWHERE, True),
+    "append": (all_powerful, "append", PRIVATE, ANYWHERE, True),
+    "create": (queue, "create", PRIVATE, ANYWHERE, True),
+    "denied, read": (queue, "read", PRIVATE, ANYWHERE, False),
+    "denied, append": (queue, "append", PRIVATE, ANYWHERE, False),
+    "denied, create": (queue, "create", PRIVATE, place(directory(0o755)), False),
+    "denied, search": (owner, "read", PRIVATE, place(directory(0o600)), False),
+}
+
+
+@pytest.mark.parametrize(
+    ("who", "operation", "of", "at", "unknown"), CONFINED.values(), ids=CONFINED
+)
+def test_a_security_module_leaves_what_is_granted_open_and_what_is_denied_denied(
+    who: Identity, operation: str, of: Inode, at: Place, *, unknown: bool
+) -> None:
+    plain = Case("", who, operation, "-", of, at)
+    confined = replace(plain, who=replace(who, confined_by="SELinux"))
+    expected = plain.decide()
+    assert expected.allowed is unknown
+    if unknown:
+        expected = Verdict(None, "unknown_lsm", expected.held, effect="SELinux")
+    assert confined.decide() == expected
+
+
 WORLD, GROUP = STICKY | 0o777, STICKY | 0o775
 GROUP_BY_MASK = "u::rwx u:queue:r-x g::r-x m::rwx o::r-x"
 
@@ -744,7 +770,11 @@ def test_exchangeable_by_others(
 
 
 def test_every_reason_has_a_case() -> None:
-    reasons = {case.reason for case in CASES} | {"denied_sticky", "denied_sandbox"}
+    reasons = {case.reason for case in CASES} | {
+        "denied_sticky",
+        "denied_sandbox",
+        "unknown_lsm",
+    }
     assert reasons == {
         "granted_owner",
         "granted_named_user",
@@ -763,4 +793,5 @@ def test_every_reason_has_a_case() -> None:
         "denied_immutable",
         "denied_not_regular",
         "denied_sandbox",
+        "unknown_lsm",
     }

@@ -296,7 +296,7 @@ def test_setfacl_writes_what_encode_says(
     agrees()
 
 
-def _allowed(acl: Acl, identity: Identity, owner: int, group: int) -> list[bool]:
+def _allowed(acl: Acl, identity: Identity, owner: int, group: int) -> list[bool | None]:
     """What the owner, group and ACL of an inode allow, for all permissions."""
     inode = Inode(REGULAR, owner, group, 0, acl)
     return [acl_verdict(identity, inode, wanted).allowed for wanted in range(1, 8)]

@@ -111,6 +111,51 @@ def test_service_that_its_sandbox_locks_out() -> None:
     )
 
 
+SELINUX = "look for what it denied: ausearch -m AVC,USER_AVC -ts today"
+APPARMOR = "look for what it denied: journalctl -k --grep 'apparmor=.DENIED'"
+
+
+def test_what_a_security_module_decides_is_one_finding_of_it() -> None:
+    """Not one for each file, and none says that somebody is locked out."""
+    web, queue = (replace(each, confined_by="SELinux") for each in (WEB, QUEUE))
+    cron = replace(CRON, confined_by="AppArmor (cron)")
+    confined = policy(web, queue, others=(AUDITOR,), running=(cron,))
+    files = found(confined, place(0o777), log(0o666))
+    assert [each.code for each in files] == []
+    about = list(place_findings(confined, place(0o755)))
+    findings = [each for each in about if each.code == "access_unknown"]
+    assert [(each.subject, each.evidence, each.remedy) for each in findings] == [
+        ("AppArmor (cron)", "root", APPARMOR),
+        ("SELinux", "web, queue", SELINUX),
+    ]
+    assert findings[1].message == (
+        "SELinux may deny web, queue what the permissions grant: whether they can "
+        "write here, it decides"
+    )
+    smack = policy(replace(WEB, confined_by="Smack"))
+    assert [each.remedy for each in place_findings(smack, place())] == [None]
+    assert list(place_findings(policy(WEB), place())) == []
+
+
+def test_next_file_of_whom_a_security_module_may_stop() -> None:
+    web = replace(WEB, confined_by="SELinux")
+    (file,) = next_files(policy(web, others=(QUEUE,)), place())
+    assert (file.verdict.allowed, file.verdict.reason) == (None, "unknown_lsm")
+    assert file.inode is not None
+    assert [row.verdict.allowed for row in file.access] == [None, None, True, False]
+
+
+def test_who_may_perhaps_use_the_next_file_can_lose_it() -> None:
+    before, after = place(0o777), place(0o777, special=SETGID)
+    losing = replace(AUDITOR, confined_by="SELinux")
+    creator = replace(WEB, umask=0o027, gid=64001, confined_by="SELinux")
+    logged = policy(creator, others=(losing,))
+    after = replace(after, inode=replace(after.inode, gid=64009))
+    assert [each.subject for each in next_file_losses(logged, before, after)] == [
+        "auditor"
+    ]
+
+
 def test_nothing_is_found_of_those_who_are_granted_nothing() -> None:
     assert found(policy(WEB, others=(QUEUE,)), place(), log(0o600)) == []
 

@@ -104,6 +104,22 @@ def test_a_next_file_that_is_not_as_predicted_is_found(
     assert [each["creator"] for each in wrong] == ["daemon", "root"]
 
 
+def test_what_is_not_predicted_is_not_compared(
+    logs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_probe, "enforced_on_all", lambda: "SELinux")
+    result = _probe.probe([policy_for(logs)], 20)
+    assert result["disagreements"] == []
+    assert {each["predicted"] for each in result["probes"]} == {None, False}
+    (logs / "today.log").chmod(0o600)
+    monkeypatch.setattr(_probe, "_try", lambda _: errno.EACCES)
+    assert _probe.probe([policy_for(logs)], 20)["disagreements"] == []
+    # What is denied is predicted, whatever the module says.
+    monkeypatch.setattr(_probe, "_try", lambda _: None)
+    wrong = _probe.probe([policy_for(logs)], 20)["disagreements"]
+    assert {each["predicted"] for each in wrong} == {False}
+
+
 def test_nothing_is_left_and_nothing_is_written(logs: Path) -> None:
     before = {path: path.stat() for path in (logs, *logs.iterdir())}
     _probe.probe([policy_for(logs)], 20)

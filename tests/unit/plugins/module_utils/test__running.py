@@ -104,3 +104,21 @@ def test_a_sandbox_that_lets_it_write_the_logs_does_not_matter() -> None:
     policy = with_running(POLICY, Found((sandboxed,)))
     assert policy.running == ()
     assert policy.writers[0].pids == (7,)
+
+
+def test_a_module_that_decides_about_all_decides_about_who_is_declared() -> None:
+    declared = replace(POLICY, readers=(replace(WEB, id="r"),), others=(WEB,))
+    host = Found((running(WEB, "/srv/logs/a"),), confined_by="SELinux")
+    policy = with_running(declared, host)
+    everybody = (*policy.writers, *policy.readers, *policy.others)
+    assert [each.confined_by for each in everybody] == ["SELinux"] * 3
+    assert policy.running == ()
+    assert policy.writers[0].pids == (7,)
+
+
+def test_a_process_that_is_confined_is_not_as_declared() -> None:
+    apache = replace(WEB, confined_by="AppArmor (apache2)")
+    policy = with_running(POLICY, Found((running(apache, "/srv/logs/a"),)))
+    assert [each.confined_by for each in policy.running] == ["AppArmor (apache2)"]
+    assert policy.writers[0].confined_by is None
+    assert policy.writers[0].pids == ()

@@ -325,7 +325,7 @@ def _is_granted(policy: Policy, key: Key) -> bool:
 def _has(bit: int, inode: Inode, groups: set[int]) -> bool:
     """Tell whether a stranger who is in these groups has a permission."""
     stranger = replace(STRANGER, groups=frozenset(groups))
-    return acl_verdict(stranger, inode, bit).allowed
+    return acl_verdict(stranger, inode, bit).allowed is True
 
 
 def _broken(policy: Policy, before: World, after: World) -> Iterator[str]:

@@ -20,6 +20,7 @@ from typing import Any, Callable
 import pytest
 import yaml
 
+from ansible_collections.logward.permissions.plugins.module_utils import _probe
 from ansible_collections.logward.permissions.plugins.module_utils._acl import (
     Acl,
     decode,
@@ -27,6 +28,7 @@ from ansible_collections.logward.permissions.plugins.module_utils._acl import (
     to_lines,
 )
 from ansible_collections.logward.permissions.plugins.module_utils._fs import _inode
+from ansible_collections.logward.permissions.plugins.modules import log_directory_info
 
 Params = dict[str, Any]
 RunModule = Callable[..., dict[str, Any]]
@@ -248,6 +250,31 @@ def test_return_values_of_log_directory_info(
     assert result["findings_total"] == sum(
         len(each["findings"]) for each in result["directories"]
     )
+
+
+def test_return_values_where_a_security_module_decides(
+    run_module: RunModule, rich: Params, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # A stand-in: no kernel that tests run on enforces a policy on them.
+    monkeypatch.setattr(log_directory_info, "enforced_on_all", lambda: "SELinux")
+    monkeypatch.setattr(_probe, "enforced_on_all", lambda: "SELinux")
+    for module in ("log_directory_info", "log_directory_probe"):
+        result = run_module(module, _info(rich))
+        values = {key: result[key] for key in result.keys() - COMMON}
+        assert list(violations(documented(module), values, ALWAYS)) == []
+        if module == "log_directory_info":
+            first = result["directories"][0]
+            rows = [row for file in first["files"] for row in file["access"]]
+            rows += first["next_file"]
+            assert {(None, "unknown_lsm")} == {
+                (row["allowed"], row["reason"])
+                for row in rows
+                if row["allowed"] is not False
+            }
+            codes = [each["code"] for each in first["findings"]]
+            assert codes.count("access_unknown") == 1
+        else:
+            assert {each["predicted"] for each in result["probes"]} == {None, False}
 
 
 def test_return_values_of_log_directory_probe(

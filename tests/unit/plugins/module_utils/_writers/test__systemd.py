@@ -216,6 +216,15 @@ def test_a_service_that_runs_is_in_the_namespace_that_it_has(tmp_path: Path) -> 
     assert around.sandboxed("/srv") is None
 
 
+def test_a_profile_confines_the_service_that_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_systemd, "enforced_on", lambda pid: f"AppArmor ({pid})")
+    runs = _one(tmp_path, User="games", MainPID=str(os.getpid()))
+    assert runs.identity.confined_by == f"AppArmor ({os.getpid()})"
+    assert _one(tmp_path, User="games").identity.confined_by is None
+
+
 @pytest.mark.parametrize("place", ["/var/log", "/srv"])
 def test_systemd_opens_output_outside_of_the_sandbox(
     place: str, tmp_path: Path
