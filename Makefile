@@ -112,7 +112,7 @@ ifeq ($(SUITE),)
 .PHONY: unit
 unit:
 	@tests/setup unit
-	@$(IN_ENV) pytest tests/unit $(ARGS)
+	@$(IN_ENV) pytest $(ARGS)
 else
 # What runs on hosts, that is all but roles. (One test starts Ansible itself,
 # for which there is `make core`.)
@@ -120,7 +120,8 @@ else
 unit:
 	@tests/setup images python/$(SUITE)
 	@tests/setup packages unit
-	@tests/hosts/pytest python/$(SUITE) unit tests/unit/plugins $(ARGS) --deselect \
+	@tests/hosts/pytest python/$(SUITE) unit $(ARGS) \
+	    $(if $(filter tests/%,$(ARGS)),,tests/unit/plugins) --deselect \
 	    tests/unit/plugins/modules/test_contract.py::test_module_ships_with_all_that_it_imports
 endif
 
