@@ -28,25 +28,17 @@ _SYSTEM_DIRECTORIES = frozenset(
     [
         "/",
         "/bin",
-        "/boot",
-        "/dev",
-        "/etc",
         "/home",
         "/lib",
         "/lib64",
         "/media",
         "/mnt",
         "/opt",
-        "/proc",
-        "/root",
         "/run",
         "/sbin",
         "/srv",
         "/srv/www",
-        "/sys",
         "/tmp",  # noqa: S108 - refused, not used
-        "/usr",
-        "/usr/local",
         "/var",
         "/var/cache",
         "/var/lib",
@@ -233,7 +225,7 @@ def _parse(
         keep_other=declaration.get("other", "keep") == "keep",
         recurse=declaration.get("recurse", True),
         exclude=_excluded_globs(declaration, f"{option}.exclude"),
-        skip_missing=declaration.get("missing", "fail") == "skip",
+        skip_missing=declaration.get("missing") == "skip",
     )
 
 

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import pwd
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -17,6 +19,16 @@ from ansible_collections.logward.permissions.plugins.module_utils._policy import
 )
 
 WEB, QUEUE, AUDITOR = "64001", "64002", "64005"
+
+
+SYSTEM_DIRECTORIES = """
+/ /bin /home /lib /lib64 /media /mnt /opt /run /sbin /srv /srv/www /tmp /var
+/var/cache /var/lib /var/log /var/spool /var/tmp /var/www /var/www/html
+"""
+SYSTEM_TREES = """
+/boot /dev /etc /proc /root /run/logward /sys /usr /var/lib/apt /var/lib/dpkg
+/var/lib/logward /var/lib/systemd /var/spool/cron
+"""
 
 
 def parse(**changes: Any) -> Policy:
@@ -66,6 +78,20 @@ def test_who_is_named_twice_is_one() -> None:
     policy = parse(writers=[WEB, WEB, QUEUE], readers=[QUEUE, AUDITOR])
     assert [identity.id for identity in policy.identities] == [WEB, QUEUE, AUDITOR]
     assert [writer.id for writer in policy.writers] == [WEB, QUEUE]
+
+
+def test_who_is_granted_something_is_no_other() -> None:
+    declared = [{"name": WEB}, {"name": AUDITOR}, {"name": QUEUE}]
+    policy = parse(readers=[AUDITOR], identities=declared)
+    assert [other.id for other in policy.others] == [QUEUE]
+
+
+def test_what_runs_creates_but_is_not_declared() -> None:
+    (running,) = parse(writers=[QUEUE]).writers
+    policy = replace(parse(readers=[AUDITOR]), running=(running,))
+    assert [each.id for each in policy.creators] == [WEB, QUEUE]
+    assert [each.id for each in policy.identities] == [WEB, AUDITOR, QUEUE]
+    assert policy.users == {64001, 64005}
 
 
 def test_space_around_a_name_means_nothing() -> None:
@@ -129,6 +155,43 @@ def test_only_files_of_writers_are_logs() -> None:
 )
 def test_excluded(glob: str, path: str, excluded: bool) -> None:
     assert parse(exclude=[glob]).excluded(path) is excluded
+
+
+def test_excluded_by_one_of_many() -> None:
+    policy = parse(exclude=["*.gz", "a?", "b?", "*.zip"])
+    paths = ["x.gz", "a1", "b1", "x.zip", "x.log", "a1b1", "c"]
+    assert [path for path in paths if policy.excluded(path)] == paths[:4]
+
+
+@pytest.mark.parametrize("path", [*SYSTEM_DIRECTORIES.split(), *SYSTEM_TREES.split()])
+def test_directories_of_the_system_are_refused(path: str) -> None:
+    with pytest.raises(OptionError, match=f"'{path}' belongs to the system"):
+        parse(path=path)
+
+
+@pytest.mark.parametrize("tree", SYSTEM_TREES.split())
+def test_all_below_some_of_them_is_refused(tree: str) -> None:
+    with pytest.raises(OptionError, match="belongs to the system"):
+        parse(path=f"{tree}/app/logs")
+    assert parse(path=f"{tree}-app").path == f"{tree}-app"
+
+
+@pytest.mark.parametrize("path", SYSTEM_DIRECTORIES.split())
+def test_all_below_the_others_is_not(path: str) -> None:
+    parse(path=f"{path}/app/logs")
+
+
+def test_home_directories_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    root = pwd.getpwnam("root")
+    accounts = [
+        pwd.struct_passwd((name, *root[1:5], home, root[6]))
+        for name, home in (("one", ""), ("two", "/srv/two/"), ("three", "/srv/three"))
+    ]
+    monkeypatch.setattr(pwd, "getpwall", lambda: accounts)
+    for name in ("two", "three"):
+        with pytest.raises(OptionError, match=f"is the home directory of {name}"):
+            parse(path=f"/srv/{name}")
+        parse(path=f"/srv/{name}/logs")
 
 
 @pytest.mark.parametrize(

@@ -60,6 +60,7 @@ def test_what_only_root_reaches_into_is_taken_as_it_is(site: Path, mode: int) ->
         ("chown 64001 a", "a", "{site}/a can be exchanged by others than root"),
         ("chown 64001 a", "a/b", "{site}/a can be exchanged"),
         ("chmod 0777 a", "a/b", "{site}/a/b can be exchanged"),
+        ("chmod 2777 a", "a/b", "{site}/a/b can be exchanged"),
         ("setfacl -m g:64001:wx a", "a/b", "{site}/a/b can be exchanged"),
         (
             "chmod 1777 a; mkdir -m 0700 a/b; chown 64001 a/b",
