@@ -4,13 +4,17 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
+from dataclasses import replace
 from typing import Any
 
 from ._discover import suggest_policy
-from ._findings import Finding, Findings
+from ._errors import HostError
+from ._findings import KINDS, Finding, Findings
 from ._fs import MissingDirectory, Tree
+from ._identity import user_name
 from ._judge import judged_inodes
 from ._laravel import application_of_logs, daily_log
 from ._names import display, path_fields
@@ -29,10 +33,9 @@ from ._survey import (
     KernelSettings,
     Survey,
     read_kernel_settings,
-    require_root,
     unreadable_findings,
 )
-from ._writers._source import NOBODY, Found
+from ._writers._source import NOBODY, Found, Problem
 
 
 def audit_host(
@@ -50,9 +53,10 @@ def audit_host(
     nothing_found = suggested is not None and not suggested
     policies = [] if nothing_found else parse_policies(declared or [], identities)
     result = audit(policies, max_listed, found)
+    unseen = () if _is_root() or policies else (_unseen(),)
     result["problems"] = [
         {**path_fields(each.path), "line": each.line, "message": each.message}
-        for each in found.problems
+        for each in (*found.problems, *unseen)
     ]
     if suggested is not None:
         result["suggested_policy"] = suggested
@@ -65,10 +69,10 @@ def audit(
     """Return what ``log_directory_info`` returns for the policies' directories.
 
     ``max_listed`` bounds the files listed in full; totals count all.
-    ``running`` are the processes that write below the directories. Raises
-    HostError where a directory cannot be opened safely.
+    ``running`` are the processes that write below the directories. What may not
+    be read is a finding. Raises HostError where a directory cannot be opened
+    safely.
     """
-    require_root()
     settings = read_kernel_settings()
     directories = [
         _audit_directory(each, max_listed, settings, running) for each in policies
@@ -84,27 +88,72 @@ def _audit_directory(
     policy: Policy, max_listed: int, settings: KernelSettings, running: Found
 ) -> dict[str, Any]:
     try:
-        tree = Tree(policy.path)
+        with closing(Tree(policy.path)) as tree:
+            survey = Survey(policy, tree, settings, running)
+            return _directory_result(survey, max_listed)
     except MissingDirectory:
         if not policy.skip_missing:
             raise
-        findings = Findings()
-        findings.add(missing_directory(policy))
-        return {
-            **path_fields(policy.path),
-            "findings": findings.results(),
-            "compliant": True,
-            "changes_needed": False,
-        }
-    with closing(tree):
-        return _directory_result(Survey(policy, tree, settings, running), max_listed)
+        return _only(policy, missing_directory(policy))
+    except (HostError, OSError) as error:
+        if not isinstance(error.__cause__ or error, PermissionError):
+            raise
+        return _only(policy, _not_readable(policy, error), *_not_root(policy))
+
+
+def _only(policy: Policy, *found: Finding) -> dict[str, Any]:
+    """Return the result for a directory of which nothing else is known."""
+    findings = Findings()
+    for finding in found:
+        findings.add(finding)
+    return {
+        **path_fields(policy.path),
+        "findings": findings.results(),
+        "compliant": not findings.has_errors,
+        "changes_needed": False,
+    }
+
+
+def _is_root() -> bool:
+    return os.geteuid() == 0
+
+
+def _not_readable(policy: Policy, error: Exception) -> Finding:
+    path, user = display(policy.path), user_name(os.geteuid())
+    return Finding(
+        "directory_unreadable",
+        policy.path,
+        path,
+        display(str(error)),
+        f"Nobody knows who can write in {path}: {user} may not read it",
+        "see what is mounted there and why root may not" if _is_root() else None,
+    )
+
+
+def _not_root(policy: Policy) -> Iterator[Finding]:
+    """Say what the audit cannot see without root."""
+    if not _is_root():
+        user = user_name(os.geteuid())
+        kind = KINDS["not_root"]
+        message = f"{kind.title}: it ran as {user}, who may not see {_UNSEEN}"
+        yield Finding("not_root", policy.path, user, f"runs as {user}", message)
+
+
+#: What only root may see.
+_UNSEEN = "other users' open files and crontabs, and what is only root's"
+
+
+def _unseen() -> Problem:
+    """Say the same where there is no directory to say it of."""
+    user, remedy = user_name(os.geteuid()), KINDS["not_root"].remedy
+    return Problem("/proc", 0, f"{user} may not see {_UNSEEN}: {remedy}")
 
 
 def _directory_result(survey: Survey, max_listed: int) -> dict[str, Any]:
     """Walk a directory and return its part of the result."""
     policy, place = survey.policy, survey.place
     findings = Findings()
-    for finding in (*survey.findings(), *_daily(policy.path)):
+    for finding in (*survey.findings(), *_daily(policy.path), *_not_root(policy)):
         findings.add(finding)
     judged = judged_inodes(survey, max_listed)
     for finding, count in judged.findings:
@@ -113,7 +162,8 @@ def _directory_result(survey: Survey, max_listed: int) -> dict[str, Any]:
     for finding in unreadable_findings(
         policy.path, unreadable, judged.first_unreadable
     ):
-        findings.add(finding)
+        remedy = finding.remedy if _is_root() else KINDS["not_root"].remedy
+        findings.add(replace(finding, remedy=remedy))
     return {
         **path_fields(policy.path),
         "filesystem": {

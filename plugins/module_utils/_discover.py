@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 from ._errors import OptionError
@@ -13,6 +13,7 @@ from ._identity import user_name
 from ._laravel import LOGS, application_of
 from ._names import display
 from ._policy import parse_policies
+from ._writers._files import unread
 from ._writers._source import Found, Writer
 
 #: Files below these are open for writing and are nobody's logs.
@@ -73,6 +74,18 @@ def _is_acceptable(declaration: dict[str, Any]) -> bool:
     except OptionError:
         return False
     return os.path.isdir(declaration["path"])
+
+
+def ask(sources: Iterable[Callable[[], Found]]) -> Found:
+    """Return what all sources found; where one may not look is a problem."""
+    return merged([_asked(source) for source in sources])
+
+
+def _asked(source: Callable[[], Found]) -> Found:
+    try:
+        return source()
+    except OSError as error:
+        return Found(problems=(unread(str(error.filename or source), error),))
 
 
 def merged(parts: Sequence[Found]) -> Found:

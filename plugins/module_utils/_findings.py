@@ -53,6 +53,16 @@ KINDS = {
         "A security module may deny what the permissions grant",
         "look for what it denied in the kernel's log (journalctl -k)",
     ),
+    "directory_unreadable": Kind(
+        ERROR,
+        "The log directory may not be read, so nothing is known of it",
+        "set become: true",
+    ),
+    "not_root": Kind(
+        WARNING,
+        "The audit is incomplete",
+        "set become: true",
+    ),
     "acl_unsupported": Kind(
         ERROR,
         "The file system keeps no POSIX ACLs",
@@ -93,9 +103,14 @@ KINDS = {
         "The application starts a new log file each day",
         "see that every writer can write the next one, before midnight",
     ),
+    "umask_stale": Kind(
+        WARNING,
+        "A process runs with another umask than it is configured with",
+        "restart it",
+    ),
     "groups_stale": Kind(
         WARNING,
-        "A process runs without groups that its user has",
+        "A process runs with other groups than its user is in",
         "restart it",
     ),
     "deleted_file_held": Kind(

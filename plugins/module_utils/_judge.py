@@ -20,7 +20,9 @@ from ._names import display, path_fields
 from ._policy import Policy
 from ._predict import AccessTable, access_to
 from ._result import access_fields, inode_fields
+from ._running import root_findings
 from ._survey import Step, Survey
+from ._writers._source import Found
 
 #: How many names in a directory make it worth a second process, which takes
 #: some milliseconds to start.
@@ -68,7 +70,7 @@ def judged_inodes(survey: Survey, max_listed: int) -> Judged:
 
 
 def _judged(survey: Survey, max_listed: int, share: Share) -> Judged:
-    judge = _Judge(survey.policy, max_listed)
+    judge = _Judge(survey.policy, survey.running, max_listed)
     for step in survey.steps(lambda change: judge.table.known(change.before), share):
         judge.judge(step)
         step.close()
@@ -82,11 +84,12 @@ def _judged(survey: Survey, max_listed: int, share: Share) -> Judged:
 class _Judge:
     """Judges each step of a survey by what was found there."""
 
-    def __init__(self, policy: Policy, max_listed: int) -> None:
+    def __init__(self, policy: Policy, running: Found, max_listed: int) -> None:
         self.table = AccessTable(policy)
         self.findings = Findings()
         self.files: list[dict[str, Any]] = []
         self.totals = dict.fromkeys(("files", "directories", "others", "to_change"), 0)
+        self._running = running
         self._max_listed = max_listed
 
     def judge(self, step: Step) -> None:
@@ -94,6 +97,9 @@ class _Judge:
         self.totals[_PLURALS.get(step.before.kind, "others")] += 1
         self.totals["to_change"] += step.changes
         found = list(step.findings(self.table, step.place.before, step.before))
+        if step.before.kind == DIRECTORY:
+            policy, inode = self.table.policy, step.before
+            found += root_findings(policy, self._running, step.path, inode)
         for finding in found:
             self.findings.add(finding)
         if len(self.files) < self._max_listed:

@@ -43,8 +43,8 @@ from ._survey import (
     require_root,
     unreadable_findings,
 )
-from ._writers._processes import running_writers
-from ._writers._source import Found
+from ._writers._live import running_writers
+from ._writers._source import NOBODY, Found
 
 _ATTEMPTS = 3
 _FIRST_BATCH = 64
@@ -116,7 +116,7 @@ def _refuse(policies: Sequence[Policy], options: RepairOptions) -> None:
 def _run(
     policies: Sequence[Policy], options: RepairOptions, journal: Journal | None
 ) -> dict[str, Any]:
-    running = running_writers(policy.path for policy in policies)
+    running = running_writers((policy.path for policy in policies), NOBODY)
     settings = read_kernel_settings()
     done = [_repaired(policy, settings, running, journal) for policy in policies]
     return {

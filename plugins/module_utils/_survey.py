@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from typing import Callable, Optional
@@ -53,6 +52,8 @@ from ._writers._processes import root_writes_below
 from ._writers._source import NOBODY, Found
 
 _DISTINCT_INODES = 4096
+#: What Debian sets (99-protect-links.conf).
+_DEBIANS = {"protected_regular": 2, "protected_hardlinks": 1}
 _BLOCKING = frozenset(
     [
         "acl_unsupported",
@@ -165,7 +166,7 @@ class Survey:
     ) -> None:
         """Observe the directory itself and its ancestors."""
         self.policy = policy = with_running(policy, running)
-        self._running = running
+        self.running = running
         self.tree = tree
         self.observed = tree.observe()
         self.place = Place(
@@ -183,7 +184,7 @@ class Survey:
     def findings(self) -> Iterator[Finding]:
         """Yield what is wrong with the directory and the way to it."""
         yield from place_findings(self.policy, self.place)
-        yield from running_findings(self.policy, self._running)
+        yield from running_findings(self.policy, self.running)
         before, path = self.place.inode, self.policy.path
         yield from next_file_losses(self.policy, self.places.before, self.places.after)
         if before.mount.read_only:
@@ -332,9 +333,10 @@ def read_kernel_settings() -> KernelSettings:
 
 
 def _sysctl(name: str) -> int:
-    with (
-        suppress(FileNotFoundError),
-        open(f"/proc/sys/fs/{name}", encoding="ascii") as file,
-    ):
-        return int(file.read())
-    return 0
+    try:
+        with open(f"/proc/sys/fs/{name}", encoding="ascii") as file:
+            return int(file.read())
+    except FileNotFoundError:
+        return 0
+    except PermissionError:  # only root may read them
+        return _DEBIANS[name]

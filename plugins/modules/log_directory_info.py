@@ -20,6 +20,9 @@ description:
   - Services of systemd are judged in their sandbox, the one that they run in or, where they do not
     run, the one that is set. A service that it keeps out is an identity of its own.
   - Changes nothing. Symbolic links are not followed, and no log is opened.
+  - Wants root (C(become=true)). Without root it tells what it can, with a finding for what it may
+    not see, and takes C(fs.protected_regular) and C(fs.protected_hardlinks) to be as Debian ships
+    them.
 options:
   processes:
     description:
@@ -27,6 +30,8 @@ options:
       - A process that has a file below a log directory open for writing is an identity of its own
         where it runs with other groups or another umask than any that is declared. Command lines
         and environments are not read.
+      - Those of the services that write there are held against how these are configured now. A
+        process is of a service where systemd's control group, and its name or parent, say so.
       - A container's log that only has the same path is not in the directory.
     type: bool
     default: true
@@ -43,7 +48,7 @@ attributes:
   safe_file_operations:
     support: full
 requirements:
-  - Linux, root (C(become=true)), and glibc 2.28 or newer
+  - Linux, and glibc 2.28 or newer
 seealso:
   - module: logward.permissions.log_directory
 author:
@@ -88,7 +93,7 @@ directories:
       type: str
     filesystem:
       description: The file system that the directory is on.
-      returned: when the directory exists
+      returned: when the directory exists and may be read
       type: dict
       contains:
         type:
@@ -106,32 +111,32 @@ directories:
           type: bool
     owner:
       description: The directory's owner.
-      returned: when the directory exists
+      returned: when the directory exists and may be read
       type: str
       sample: www-data
     group:
       description: The directory's group.
-      returned: when the directory exists
+      returned: when the directory exists and may be read
       type: str
       sample: www-data
     mode:
       description: The directory's mode, four octal digits.
-      returned: when the directory exists
+      returned: when the directory exists and may be read
       type: str
       sample: '2775'
     access_acl:
       description: The directory's access ACL. Without one it is what the mode says.
-      returned: when the directory exists
+      returned: when the directory exists and may be read
       type: str
       sample: user::rwx,group::rwx,other::r-x
     default_acl:
       description: The directory's default ACL, or V(null).
-      returned: when the directory exists
+      returned: when the directory exists and may be read
       type: str
       sample: user::rwx,user:queue:rwx,group::r-x,mask::rwx,other::r-x
     identities:
       description: Everybody whom the policy names.
-      returned: when the directory exists
+      returned: when the directory exists and may be read
       type: list
       elements: dict
       contains:
@@ -180,7 +185,8 @@ directories:
         source:
           description:
             - Where the numbers come from - V(name_service), V(declared) in O(identities), or
-              V(number), an id without an account; or V(running), a process.
+              V(number), an id without an account; V(configured), a service's configuration; or
+              V(running), a process.
           returned: success
           type: str
           sample: name_service
@@ -192,7 +198,7 @@ directories:
           sample: [812]
     next_file:
       description: The next file of each writer, predicted.
-      returned: when the directory exists
+      returned: when the directory exists and may be read
       type: list
       elements: dict
       contains:
@@ -281,7 +287,7 @@ directories:
                 queue cannot append to the next file of root: queue falls to other, which has r--
     files:
       description: The first O(max_listed) files, the newest first.
-      returned: when the directory exists
+      returned: when the directory exists and may be read
       type: list
       elements: dict
       contains:
@@ -322,7 +328,7 @@ directories:
           contains: *access
     totals:
       description: How many inodes there are below, the directory itself included.
-      returned: when the directory exists
+      returned: when the directory exists and may be read
       type: dict
       contains:
         files:
@@ -455,6 +461,7 @@ from ansible_collections.logward.permissions.plugins.module_utils._audit import 
     audit_host,
 )
 from ansible_collections.logward.permissions.plugins.module_utils._discover import (
+    ask,
     merged,
 )
 from ansible_collections.logward.permissions.plugins.module_utils._errors import (
@@ -467,7 +474,7 @@ from ansible_collections.logward.permissions.plugins.module_utils._options impor
     checked_count,
     discoverable_policy_options,
 )
-from ansible_collections.logward.permissions.plugins.module_utils._writers._processes import (
+from ansible_collections.logward.permissions.plugins.module_utils._writers._live import (
     running_writers,
 )
 from ansible_collections.logward.permissions.plugins.module_utils._writers._source import (
@@ -482,9 +489,9 @@ def _found(params: Mapping[str, Any]) -> Found:
     """Look at what is configured, and at what runs if that is wanted."""
     declared = params["directories"]
     below = ["/"] if declared is None else [each["path"] for each in declared]
-    configured = [discover() for discover in SOURCES]
-    running = [running_writers(below)] if params["processes"] else []
-    return merged([*configured, *running, Found(confined_by=enforced_on_all())])
+    configured = ask(SOURCES)
+    running = [running_writers(below, configured)] if params["processes"] else []
+    return merged([configured, *running, Found(confined_by=enforced_on_all())])
 
 
 def main() -> None:

@@ -8,14 +8,15 @@ import os
 import re
 import shlex
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 
 from .._errors import OptionError
 from ._apache_config import Configuration, Directive, read, short, undefined
 from ._apache_envvars import Environment, evaluate
 from ._daemons import account, is_of_the_system, root_itself
 from ._files import below, list_names
-from ._source import Found, Problem, Writer
-from ._unit_files import configured_umask
+from ._source import Found, Launch, Problem, Writer
+from ._unit_files import configured_umask, places_of
 
 #: Where Apache logs to if ErrorLog does not say, relative to ServerRoot.
 _DEFAULT_ERROR_LOG = "logs/error_log"
@@ -71,14 +72,26 @@ def _of_instance(root: str, name: str) -> Found:
     environment = Environment()
     if os.path.lexists(below(root, envvars)):
         environment = evaluate(root, envvars, {"APACHE_CONFDIR": directory})
-    umask = environment.umask
+    umask, load = environment.umask, ""
+    unit = f"{service}.service"
     if umask is None:
-        umask = configured_umask(root, f"{service}.service")
+        umask, load = configured_umask(root, unit), "systemctl daemon-reload && "
+    launch = Launch(
+        unit,
+        # Children that a reload starts inherit the umask.
+        new_umask=f"{load}systemctl restart {service}",
+        new_groups=f"systemctl reload {service}",
+        new_logs=f"systemctl reload {service}",
+        name="apache2",
+        files=(envvars, *places_of(root, unit)),
+    )
     arguments = environment.variables.get("APACHE_ARGUMENTS", "")
     configuration = read(root, directory, environment.variables, _defined_by(arguments))
     server = _Server(service, umask, configuration)
     server.problems += environment.problems
-    return server.found()
+    found = server.found()
+    writers = tuple(replace(each, launch=launch) for each in found.writers)
+    return replace(found, writers=writers)
 
 
 def _defined_by(arguments: str) -> list[str]:

@@ -7,14 +7,14 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from .._errors import OptionError
 from .._names import display
 from ._daemons import account, is_of_the_system, root_itself
 from ._files import below, list_names, matching, read_lines, unread
-from ._source import Found, Problem, Writer
-from ._unit_files import configured_umask
+from ._source import Found, Launch, Problem, Writer
+from ._unit_files import configured_umask, places_of
 
 #: What Debian's php-fpm was built with.
 _PREFIX = "/usr"
@@ -149,9 +149,23 @@ def discover(root: str = "/") -> Found:
         if os.path.lexists(program) and os.path.lexists(below(root, main)):
             service = f"php{version}-fpm"
             found = _found(_read(root, main), service, main, root)
-            writers += found.writers
+            launch = _launch(root, service, f"php-fpm{version}")
+            writers += (replace(each, launch=launch) for each in found.writers)
             problems += found.problems
     return Found(tuple(writers), tuple(problems))
+
+
+def _launch(root: str, service: str, name: str) -> Launch:
+    unit = f"{service}.service"
+    return Launch(
+        unit,
+        # The master that a reload starts inherits the umask.
+        new_umask=f"systemctl daemon-reload && systemctl restart {service}",
+        new_groups=f"systemctl reload {service}",
+        new_logs=f"systemctl reload {service}",
+        name=name,
+        files=places_of(root, unit),
+    )
 
 
 def _read(root: str, main: str) -> _Configuration:

@@ -10,14 +10,11 @@ from __future__ import annotations
 
 import errno
 import os
-from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from .._identity import FILE_CAPABILITIES, Identity, user_name
-from .._lsm import enforced_on
 from ._namespace import Namespace, other_namespace
-from ._source import Found, Writer
 
 _DELETED = " (deleted)"
 
@@ -38,14 +35,19 @@ class Process:
     pid: int
     name: str
     identity: Identity
+    parent: int = 0
+
+
+def process_ids() -> list[int]:
+    """Return the processes that /proc lists: with hidepid=, only one's own."""
+    return [int(entry) for entry in os.listdir("/proc") if entry.isdecimal()]
 
 
 def open_for_writing(below: Iterable[str]) -> Iterator[OpenFile]:
     """Yield the files below any of the directories that processes write."""
     prefixes = tuple(directory.rstrip("/") + "/" for directory in below)
-    for entry in os.listdir("/proc") if prefixes else ():
-        if entry.isdecimal():
-            yield from _open_in(int(entry), prefixes)
+    for pid in process_ids() if prefixes else ():
+        yield from _open_in(pid, prefixes)
 
 
 def _open_in(pid: int, prefixes: tuple[str, ...]) -> Iterator[OpenFile]:
@@ -93,6 +95,7 @@ def parse_status(pid: int, lines: Iterable[str]) -> Process | None:
         uid, gid = (int(fields[key].split()[3]) for key in ("Uid", "Gid"))
         groups = frozenset(int(each) for each in fields["Groups"].split())
         umask, effective = int(fields["Umask"], 8), int(fields["CapEff"], 16)
+        parent = int(fields["PPid"])
     except (KeyError, ValueError, IndexError):
         return None
     name = fields.get("Name", "")
@@ -111,7 +114,7 @@ def parse_status(pid: int, lines: Iterable[str]) -> Process | None:
         ),
         source="running",
     )
-    return Process(pid, name, identity)
+    return Process(pid, name, identity, parent)
 
 
 def read_process(pid: int) -> Process | None:
@@ -130,43 +133,3 @@ def root_writes_below(directory: str) -> list[int]:
     pids = {file.pid for file in open_for_writing([directory])}
     processes = (read_process(pid) for pid in sorted(pids))
     return [each.pid for each in processes if each and each.identity.uid == 0]
-
-
-def running_writers(directories: Iterable[str]) -> Found:
-    """Return a writer for each distinct identity that writes below them."""
-    files: dict[Identity, list[OpenFile]] = {}
-    for file in open_for_writing(directories):
-        process = read_process(file.pid)
-        if process is not None:
-            identity = replace(process.identity, confined_by=enforced_on(file.pid))
-            files.setdefault(identity, []).append(file)
-    ids = Counter(identity.id for identity in files)
-    return Found(
-        tuple(
-            _writer(
-                identity if ids[identity.id] == 1 else _told_apart(identity), opened
-            )
-            for identity, opened in files.items()
-        )
-    )
-
-
-def _told_apart(identity: Identity) -> Identity:
-    """Give an id of its own to one of several that run the same program."""
-    groups = ".".join(str(gid) for gid in sorted(identity.groups | {identity.gid}))
-    label = f"{identity.id}:{identity.umask:04o}:{groups}"
-    profile = f":{identity.confined_by}" if identity.confined_by else ""
-    return replace(identity, id=label + profile)
-
-
-def _writer(identity: Identity, files: Iterable[OpenFile]) -> Writer:
-    files = list(files)
-    pids = sorted({file.pid for file in files})
-    return Writer(
-        identity,
-        f"process:{identity.name}",
-        f"pid {pids[0]}",
-        tuple(sorted({file.path for file in files if not file.deleted})),
-        pids=tuple(pids),
-        deleted=tuple(sorted({file.path for file in files if file.deleted})),
-    )

@@ -4,10 +4,30 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from .._identity import Identity
 from ._sandbox import Surroundings
+
+
+@dataclass(frozen=True)
+class Launch:
+    """Which running processes are certainly those of a configured writer.
+
+    They are in the control group of systemd's ``unit``, and are called
+    ``name``, or their parent is called ``parent``, or their pid is ``pid``.
+    ``files`` are what they are configured in. ``new_umask``, ``new_groups`` and
+    ``new_logs`` are the smallest commands that give them what they lack.
+    """
+
+    unit: str
+    new_umask: str
+    new_groups: str
+    new_logs: str
+    name: str | None = None
+    parent: str | None = None
+    pid: int | None = None
+    files: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -21,8 +41,11 @@ class Writer:
     its working directory, its document root, arguments of its command; a log
     directory of the application that they lie in is its, too. ``origin`` is
     ``FILE:LINE`` or ``pid PID``. ``deleted`` are logs that a process still
-    holds open though they have no name any more. ``surroundings`` is None for
-    who sees the host's files as this process does.
+    holds open though they have no name any more, ``rotated`` those of its logs
+    that have the name of an old one. ``launch`` says how processes
+    of a configured writer are known. ``configured`` are the writers that one
+    that runs may be; it is ``outdated`` where they changed after it started.
+    ``surroundings`` is None for who sees the host's files as this process does.
     """
 
     identity: Identity
@@ -33,6 +56,10 @@ class Writer:
     pids: tuple[int, ...] = ()
     deleted: tuple[str, ...] = ()
     surroundings: Surroundings | None = None
+    rotated: tuple[str, ...] = ()
+    launch: Launch | None = field(default=None, compare=False)
+    configured: tuple[Writer, ...] = ()
+    outdated: bool = False
 
 
 @dataclass(frozen=True)

@@ -23,13 +23,15 @@ from ._daemons import account, root_itself
 from ._files import unread
 from ._sessions import Sessions
 from ._shell import Run, merged, of_arguments
-from ._source import NOBODY, Found, Writer
+from ._source import NOBODY, Found, Launch, Writer
 from ._supervisor_ini import Configuration, Place, Section, Values, read
-from ._unit_files import configured_umask, files_of
+from ._unit_files import configured_umask, files_of, places_of
 from ._unit_files import read as read_unit
 
 _CONFIGURATIONS = ("/etc/supervisor/supervisord.conf", "/etc/supervisord.conf")
 _UNIT = "supervisor.service"
+_NAME = "supervisord"
+_RESTART = "systemctl daemon-reload && systemctl restart supervisor"
 _FOREGROUND = re.compile(r"\s(?:-[a-z]*n[a-z]*|--nodaemon)(?:\s|$)")
 #: The first that has a name is ``supervisor:NAME``.
 _KINDS = ("program", "fcgi-program", "eventlistener")
@@ -57,6 +59,7 @@ def discover(root: str = "/") -> Found:
 @dataclass(frozen=True)
 class _Host:
     root: str
+    path: str
     values: Values
     sessions: Sessions
 
@@ -82,7 +85,7 @@ class _Program:
 
 
 def _found(root: str, path: str, configuration: Configuration) -> Found:
-    host = _Host(root, Values(configuration.problems), Sessions(root))
+    host = _Host(root, path, Values(configuration.problems), Sessions(root))
     own = configuration.sections.get("supervisord")
     if own is None:
         own = Section("supervisord", Place(path, 0), {}, {})
@@ -214,7 +217,40 @@ def _writers(host: _Host, program: _Program, daemon: _Daemon) -> Iterator[Writer
                 f"{display(place.path)}:{place.line}",
                 run.writes,
                 run.mentions,
+                launch=None if run.through else _launch(host, program),
             )
+
+
+def _launch(host: _Host, program: _Program) -> Launch:
+    """Return how the processes that supervisord starts for a program are known."""
+    restart = f"supervisorctl restart {' '.join(_targets(program))}"
+    groups = dict.fromkeys(names["group_name"] for names in program.processes)
+    update = f"supervisorctl update {' '.join(_quoted(each) for each in groups)}"
+    is_its_own = "umask" in program.section.values
+    return Launch(
+        _UNIT,
+        # A restart alone starts it as supervisord remembers it.
+        new_umask=update if is_its_own else _RESTART,
+        new_groups=restart,
+        new_logs=restart,
+        parent=_NAME,
+        files=(program.section.place.path, host.path, *places_of(host.root, _UNIT)),
+    )
+
+
+def _targets(program: _Program) -> Iterator[str]:
+    """Yield what supervisorctl calls the processes of a program."""
+    for names in program.processes:
+        group = names["group_name"]
+        if "process_name" in program.section.values or names["numprocs"] > 1:
+            yield _quoted(f"{group}:*")
+            return
+        name = names["program_name"]
+        yield _quoted(name if group == name else f"{group}:{name}")
+
+
+def _quoted(name: str) -> str:
+    return shlex.quote(display(name))
 
 
 def _identity(host: _Host, program: _Program, daemon: _Daemon) -> Identity | None:
@@ -314,8 +350,18 @@ def _own_writers(
     paths = dict.fromkeys(path for path in logs if path)
     is_automatic = _AUTOMATIC in paths
     paths.pop(_AUTOMATIC, None)
+    launch = Launch(
+        _UNIT,
+        new_umask=_RESTART,
+        new_groups=_RESTART,
+        new_logs=f"systemctl kill --kill-who=main --signal=USR2 {_UNIT}",
+        name=_NAME,
+        files=(host.path, *places_of(host.root, _UNIT)),
+    )
     if paths:
-        yield Writer(daemon.identity, "supervisord", origin, tuple(paths))
+        yield Writer(
+            daemon.identity, "supervisord", origin, tuple(paths), launch=launch
+        )
     if is_automatic:
         directory = host.values.known(section, "childlogdir", {})
         path = os.path.join(daemon.directory, directory or _AUTOMATIC_DIRECTORY)
@@ -326,4 +372,5 @@ def _own_writers(
             "supervisord",
             origin,
             mentions=(os.path.normpath(path),),
+            launch=launch,
         )

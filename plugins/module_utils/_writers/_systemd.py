@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import pwd
 import re
+import shlex
 import subprocess
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
@@ -30,8 +31,8 @@ from ._daemons import account, is_of_the_system, root_itself
 from ._namespace import other_namespace
 from ._processes import read_process
 from ._sandbox import Sandbox, Surroundings
-from ._source import Found, Problem, Writer
-from ._unit_files import Setting, expand, parse_umask, read
+from ._source import Found, Launch, Problem, Writer
+from ._unit_files import Setting, expand, parse_umask, places_of, read
 
 #: Takes the arguments of systemctl(1), returns its output; raises OSError.
 Runner = Callable[[Sequence[str]], str]
@@ -254,9 +255,25 @@ def writers_of(units: Iterable[Unit], root: str = "/") -> Found:
         if _has_to_say(unit):
             settings, wrong = read(root, unit.files)
             found = _writers_of(unit, settings)
-            writers += found.writers
+            launch = _launch(root, unit)
+            writers += (replace(each, launch=launch) for each in found.writers)
             problems += [*wrong, *found.problems]
     return Found(tuple(writers), tuple(problems))
+
+
+def _launch(root: str, unit: Unit) -> Launch | None:
+    """Return how its main process is known; of others it may be anything."""
+    if not unit.main_pid:
+        return None
+    restart = f"systemctl restart {shlex.quote(unit.name)}"
+    return Launch(
+        unit.name,
+        new_umask=restart,
+        new_groups=restart,
+        new_logs=restart,
+        pid=unit.main_pid,
+        files=places_of(root, unit.name),
+    )
 
 
 def _has_to_say(unit: Unit) -> bool:

@@ -125,6 +125,13 @@ def files_of(root: str, unit: str) -> list[str]:
     return [path for path in found if not _is_masked(below(root, path))]
 
 
+def places_of(root: str, unit: str) -> tuple[str, ...]:
+    """Return a unit's files, and the directories that a drop-in may be gone from."""
+    directories = (f"{place}/{unit}.d" for place in DIRECTORIES)
+    present = [each for each in directories if os.path.isdir(below(root, each))]
+    return (*files_of(root, unit), *present)
+
+
 def _is_masked(path: str) -> bool:
     return os.path.realpath(path) == os.devnull
 

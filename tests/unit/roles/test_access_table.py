@@ -109,6 +109,7 @@ def test_many_identities_get_several_blocks() -> None:
 def test_a_finding_says_where() -> None:
     findings = [
         {
+            "code": "writer_denied",
             "severity": "error",
             "path": path,
             "message": f"queue cannot append to {message}",
@@ -125,6 +126,21 @@ def test_a_finding_says_where() -> None:
         "ERROR /srv - queue cannot append to the next file",
         "ERROR queue cannot append to the next file",
         "TO DO run the remediate playbook",
+    ]
+
+
+def test_a_directory_that_may_not_be_read_says_why() -> None:
+    finding = {
+        "code": "directory_unreadable",
+        "severity": "error",
+        "path": "/srv/logs",
+        "message": "nobody may not read it",
+        "remedy": "set become: true",
+    }
+    assert lines({"path": "/srv/logs", "findings": [finding]}) == [
+        "/srv/logs",
+        "ERROR nobody may not read it",
+        "TO DO set become: true",
     ]
 
 

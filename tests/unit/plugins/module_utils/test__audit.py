@@ -30,6 +30,12 @@ from ansible_collections.logward.permissions.plugins.module_utils._repair import
     repair,
 )
 from ansible_collections.logward.permissions.plugins.module_utils._survey import Step
+from ansible_collections.logward.permissions.plugins.module_utils._writers._live import (
+    running_writers,
+)
+from ansible_collections.logward.permissions.plugins.module_utils._writers._source import (
+    NOBODY,
+)
 
 WEB, QUEUE, SHIPPER = 64001, 64002, 64005
 UIDS = {"web": WEB, "queue": QUEUE, "root": 0}
@@ -280,3 +286,29 @@ def test_file_system(site: Path, mounted: Callable[..., Path]) -> None:
         ("creator_denied", "remount the file system read-write"),
         ("read_only", "remount it read-write"),
     ]
+
+
+@pytest.mark.parametrize("opens", ["a", "r"])
+def test_a_process_of_root_that_writes_where_others_create(
+    site: Path, opens: str
+) -> None:
+    """The directory itself is root's alone, the one below it is not."""
+    theirs = site / "logs/theirs"
+    theirs.mkdir(parents=True)
+    os.chown(theirs, WEB, WEB)
+    (theirs / "job.log").touch()
+    policies = parse_policies([{"path": f"{site}/logs", "writers": ["64001"]}], [])
+    with (theirs / "job.log").open(opens):
+        found = running_writers([f"{site}/logs"], NOBODY)
+        directory = only(audit(policies, 100, found))
+    (told,) = found.writers or (None,)
+    untrusted = [
+        (each["path"], each["evidence"])
+        for each in directory["findings"]
+        if each["code"] == "root_writes_untrusted"
+    ]
+    if opens == "a":
+        assert told is not None
+        assert untrusted == [("theirs", f"pid {os.getpid()} opens {theirs}/job.log")]
+    else:
+        assert untrusted == []

@@ -76,6 +76,11 @@ def test_one_that_no_policy_names() -> None:
     assert codes(agent) == [("undeclared_writer", "pid 7 writes /srv/logs/agent.log")]
 
 
+def test_the_log_that_is_told_of_is_one_that_is_here() -> None:
+    agent = running(replace(WEB, uid=64002), "/srv/agent.log", "/srv/logs/b")
+    assert codes(agent) == [("undeclared_writer", "pid 7 writes /srv/logs/b")]
+
+
 def test_one_that_was_started_before_its_user_was_in_a_group() -> None:
     stale = running(replace(WEB, groups=frozenset()), "/srv/logs/a")
     assert codes(stale) == [("groups_stale", "pid 7 lacks 64009")]
@@ -122,3 +127,17 @@ def test_a_process_that_is_confined_is_not_as_declared() -> None:
     assert [each.confined_by for each in policy.running] == ["AppArmor (apache2)"]
     assert policy.writers[0].confined_by is None
     assert policy.writers[0].pids == ()
+
+
+def test_what_is_configured_does_not_run_yet() -> None:
+    """Its groups may be other ones than declared, but not old ones."""
+    configured = replace(WEB, groups=frozenset(), source="configured")
+    job = Writer(configured, "cron:job:1", "job:1", ("/srv/logs/a",))
+    assert codes(job) == []
+
+
+def test_a_primary_group_that_is_not_its_users() -> None:
+    own = replace(WEB, groups=frozenset({64001, 64009}))
+    policy = Policy("/srv/logs", (own,))
+    other = running(replace(own, gid=64005, groups=frozenset({64009})), "/srv/logs/a")
+    assert list(running_findings(policy, Found((other,)))) == []

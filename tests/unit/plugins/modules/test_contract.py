@@ -28,6 +28,9 @@ from ansible_collections.logward.permissions.plugins.module_utils._acl import (
     to_lines,
 )
 from ansible_collections.logward.permissions.plugins.module_utils._fs import _inode
+from ansible_collections.logward.permissions.plugins.module_utils._writers import (
+    _daemons,
+)
 from ansible_collections.logward.permissions.plugins.modules import log_directory_info
 
 Params = dict[str, Any]
@@ -36,7 +39,7 @@ Listing = Callable[..., dict[str, tuple[Any, ...]]]
 
 #: What Ansible documents for all modules ("Common return values").
 COMMON = {"changed", "diff", "invocation"}
-EXISTS = "when the directory exists"
+EXISTS = "when the directory exists and may be read"
 ALWAYS = frozenset(["success"])
 TYPES: dict[str, type[Any]] = {
     "str": str,
@@ -324,6 +327,26 @@ def test_return_values_of_journal_restore(
     assert missing["failed"]
     values = {key: missing[key] for key in missing.keys() - COMMON - {"msg", "failed"}}
     assert list(violations(specs, values, frozenset())) == []
+
+
+def test_every_source_of_an_identity_is_documented(
+    run_module: RunModule, rich: Params
+) -> None:
+    result = run_module("log_directory_info", _info(rich))
+    seen = {
+        each["source"]
+        for entry in result["directories"][:2]
+        for each in entry["identities"]
+    }
+    described = str(
+        documented("log_directory_info")["directories"]["contains"]["identities"][
+            "contains"
+        ]["source"]["description"]
+    )
+    told = set(re.findall(r"V\((\w+)\)", described))
+    assert seen == {"declared", "name_service", "number", "running"}
+    # Apache and the like are not on every machine that runs tests.
+    assert told == seen | {_daemons.SOURCE}
 
 
 def test_max_listed_bounds_what_is_listed_and_nothing_else(
