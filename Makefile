@@ -12,9 +12,11 @@ SCENARIO ?=
 SUITE ?=
 # How many random decisions are compared with the kernel's (1,000,000 by `make
 # fuzz`, 20,000 by the unit tests if empty), and how many random repairs with the
-# promise of each plan (200 by the unit tests if empty)
+# promise of each plan (200 by the unit tests if empty; half as many are taken
+# back), and how many repairs are killed (12 by the unit tests if empty)
 DECISIONS ?=
 PROMISES ?=
+KILLS ?=
 # Which ones, in `make fuzz`: any if empty
 SEED ?=
 # Further arguments: of pytest in `make unit`, of ansible-test in `make sanity`
@@ -33,6 +35,9 @@ export LOGWARD_DECISIONS := $(DECISIONS)
 endif
 ifneq ($(PROMISES),)
 export LOGWARD_PROMISES := $(PROMISES)
+endif
+ifneq ($(KILLS),)
+export LOGWARD_KILLS := $(KILLS)
 endif
 
 .PHONY: help
@@ -77,13 +82,13 @@ demo: setup
 .PHONY: test
 test:
 	@tests/steps images lint sanity unit \
-	    'unit SUITE=bullseye DECISIONS=4000 PROMISES=100' core \
+	    'unit SUITE=bullseye DECISIONS=4000 PROMISES=100 KILLS=6' core \
 	    'molecule SUITE=bookworm' 'molecule SUITE=trixie'
 
 .PHONY: test-all
 test-all:
 	@tests/steps test 'unit SUITE=bullseye' 'unit SUITE=trixie' \
-	    'unit SUITE=forky' 'unit PROMISES=2000' fuzz \
+	    'unit SUITE=forky' 'unit PROMISES=2000 KILLS=200' fuzz \
 	    'molecule SUITE=bullseye'
 
 # All that `make test` needs, at once: building them one by one takes longer.

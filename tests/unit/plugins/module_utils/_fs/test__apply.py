@@ -22,6 +22,7 @@ from ansible_collections.logward.permissions.plugins.module_utils._access import
 )
 from ansible_collections.logward.permissions.plugins.module_utils._acl import (
     Acl,
+    encode,
     from_mode,
 )
 from ansible_collections.logward.permissions.plugins.module_utils._errors import (
@@ -29,6 +30,7 @@ from ansible_collections.logward.permissions.plugins.module_utils._errors import
 )
 from ansible_collections.logward.permissions.plugins.module_utils._fs import (
     change,
+    left_by,
     observe_fd,
     same_permissions,
 )
@@ -196,10 +198,35 @@ def test_nobody_gains_or_loses_in_between(
     change(fd, observe_fd(fd, mounts).inode, after, mounts)
     assert between or before == after
     for inode in between:
+        assert left_by(before, after, inode)
         for identity in EVERYBODY:
             had, will, has = (held(identity, each) for each in (before, after, inode))
             assert not has & ~(had | will), (identity.id, inode)
             assert not (had & will) & ~has, (identity.id, inode)
+
+
+def test_what_no_change_leaves() -> None:
+    before, after = CHANGES["owner and group"]
+    assert left_by(before, after, after)
+    for each in (
+        replace(before, uid=after.uid, gid=after.gid),
+        replace(before, gid=after.gid),
+        replace(after, special=STICKY),
+        replace(after, acl=from_mode(0o755)),
+    ):
+        assert not left_by(before, after, each)
+
+
+def test_acls_are_set_to_the_byte(made: Callable[[Inode], int]) -> None:
+    unsorted = Acl(7, 5, 0, 7, ((QUEUE, 6), (WEB, 4)), ((GROUP, 4), (WEB, 5)))
+    before = directory(0, 0, unsorted)
+    after = directory(0, 0, unsorted.meaning, 0, unsorted)
+    fd = made(before)
+    for one, other in ((before, after), (after, before)):
+        change(fd, one, other, read_mounts())
+        path = f"/proc/self/fd/{fd}"
+        assert os.getxattr(path, "system.posix_acl_access") == encode(other.acl)
+    assert os.listxattr(path) == ["system.posix_acl_access"]
 
 
 def test_what_the_kernel_kept_is_an_error(
