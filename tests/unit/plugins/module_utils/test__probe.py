@@ -5,9 +5,11 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import time
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -25,17 +27,27 @@ from ansible_collections.logward.permissions.plugins.module_utils._errors import
     HostError,
 )
 from ansible_collections.logward.permissions.plugins.module_utils._fs import (
+    MissingDirectory,
+    Tree,
     observe_fd,
 )
 from ansible_collections.logward.permissions.plugins.module_utils._identity import (
+    Identity,
     resolve,
 )
 from ansible_collections.logward.permissions.plugins.module_utils._policy import (
     Policy,
     parse_policies,
 )
+from ansible_collections.logward.permissions.plugins.module_utils._survey import (
+    KernelSettings,
+)
+from ansible_collections.logward.permissions.tests.unit.plugins.module_utils._writers.files import (
+    within,
+)
 
 DAEMON, NOBODY = resolve("daemon", "-", {}), resolve("nobody", "-", {})
+ROOT = resolve("root", "-", {})
 
 
 @pytest.fixture
@@ -118,6 +130,74 @@ def test_what_is_not_predicted_is_not_compared(
     monkeypatch.setattr(_probe, "_try", lambda _: None)
     wrong = _probe.probe([policy_for(logs)], 20)["disagreements"]
     assert {each["predicted"] for each in wrong} == {False}
+
+
+def test_the_sticky_rule_is_not_asked_about(
+    logs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = KernelSettings(protected_regular=2, protected_hardlinks=True)
+    monkeypatch.setattr(_probe, "read_kernel_settings", lambda: settings)
+    logs.chmod(0o1777)
+    (logs / "today.log").chmod(0o666)
+    os.chown(logs / "today.log", NOBODY.uid, NOBODY.gid)
+    result = _probe.probe([policy_for(logs)], 20)
+    assert result["disagreements"] == []
+    asked = {
+        (each["identity"], each["operation"])
+        for each in result["probes"]
+        if each["path"] == "today.log"
+    }
+    assert asked == {
+        ("daemon", "read"),
+        ("nobody", "read"),
+        ("nobody", "append"),
+        ("root", "read"),
+    }
+
+
+@pytest.mark.parametrize(
+    ("code", "known"),
+    [
+        (errno.EACCES, True),
+        (errno.EPERM, True),
+        (errno.EROFS, True),
+        (errno.EIO, False),
+        (errno.ENXIO, False),
+    ],
+)
+def test_which_errors_are_denials(code: int, known: bool) -> None:
+    predicted = Verdict(True, "granted_other")
+    question = _probe.Question("a.log", None, "append", predicted, lambda: 0)
+    result = _probe._result(DAEMON, question, code)
+    assert result["allowed"] is (False if known else None)
+    assert result["agrees"] is not known
+    assert result["error"] == errno.errorcode[code]
+
+
+def test_missing_directory(logs: Path) -> None:
+    policies = [policy_for(logs / "new", missing="skip"), policy_for(logs)]
+    directories = {each["directory"] for each in _probe.probe(policies, 20)["probes"]}
+    assert directories == {str(logs)}
+    with pytest.raises(MissingDirectory):
+        _probe.probe([policy_for(logs / "new")], 20)
+
+
+@pytest.mark.parametrize("identity", [ROOT, DAEMON])
+def test_what_takes_the_place_of_a_log_is_not_followed_and_does_not_block(
+    logs: Path, identity: Identity
+) -> None:
+    append = _probe._MODES["append"]
+    with closing(Tree(str(logs))) as tree:
+        probe = _probe._DirectoryProbe(policy_for(logs), tree)
+        fd = probe._opener(identity, "today.log", append)()
+        assert fcntl.fcntl(fd, fcntl.F_GETFL) & os.O_APPEND
+        os.close(fd)
+        (logs / "link.log").symlink_to("today.log")
+        os.mkfifo(logs / "fifo.log")
+        with pytest.raises(OSError, match="Too many levels of symbolic links"):
+            probe._opener(identity, "link.log", append)()
+        with within(10), pytest.raises(OSError, match="No such device or address"):
+            probe._opener(identity, "fifo.log", append)()
 
 
 def test_nothing_is_left_and_nothing_is_written(logs: Path) -> None:

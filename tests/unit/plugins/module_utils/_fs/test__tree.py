@@ -6,12 +6,15 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Callable
 
 import pytest
 
+from ansible_collections.logward.permissions.plugins.module_utils._access import REGULAR
 from ansible_collections.logward.permissions.plugins.module_utils._errors import (
+    HostError,
     OptionError,
 )
 from ansible_collections.logward.permissions.plugins.module_utils._fs import (
@@ -73,6 +76,32 @@ def test_no_descriptor_is_left_open(site: Path) -> None:
     with opened(site) as tree:
         next(Walk(tree, lambda _path: False).visits(True, set()))
     assert os.listdir("/proc/self/fd") == descriptors
+
+
+@pytest.mark.usefixtures("logs")
+def test_names_are_shown_as_they_can_be(site: Path) -> None:
+    (site / "\x1b").touch()
+    (site / "\x1blogs").mkdir()
+    (site / "\x1blink").symlink_to("\x1blogs")
+    for name in ("\x1b", "\x1blink", "\x1bnew", "\x1blogs/" + "n" * 256):
+        with pytest.raises((OptionError, HostError)) as error:
+            Tree(f"{site}/{name}")
+        assert rf"{site}/\x1b" in str(error.value)
+        assert "\x1b" not in str(error.value)
+
+
+def test_other_mounts_where_the_kernel_does_not_name_them(
+    site: Path, mounted: Callable[..., Path]
+) -> None:
+    (site / "own").mkdir()
+    with opened(mounted(site / "other", "-t", "tmpfs", "none")) as other:
+        seen = replace(other.observe(), mount_id=None)
+    with opened(site / "own") as own, opened(site) as tree:
+        assert tree.is_other_mount(seen)
+        assert not tree.is_other_mount(replace(own.observe(), mount_id=None))
+        # On an overlay, files are of other devices.
+        file = replace(seen, inode=replace(seen.inode, kind=REGULAR))
+        assert not tree.is_other_mount(file)
 
 
 def test_file_systems_without_acls(site: Path, mounted: Callable[..., Path]) -> None:

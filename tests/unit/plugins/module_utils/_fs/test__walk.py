@@ -153,18 +153,45 @@ def never_opened(path: Path) -> Iterator[None]:
         os.close(watch)
 
 
-def test_link_that_takes_the_place_of_a_directory_is_not_followed(
-    site: Path, logs: Path
+@pytest.mark.parametrize("kind", ["link", "fifo"])
+def test_what_takes_the_place_of_a_directory_is_not_opened(
+    site: Path, logs: Path, kind: str
 ) -> None:
-    (site / "secret").mkdir()
-    with opened(logs) as tree, never_opened(site / "secret"):
+    other = site / "other"
+    if kind == "link":
+        other.mkdir()
+        (site / "link").symlink_to(other)
+    else:
+        os.mkfifo(other)
+        os.link(other, site / "fifo")
+    with opened(logs) as tree, never_opened(other):
         walk = Walk(tree, lambda _path: False)
         for visit in walk.visits(recurse=True, known=set()):
             if visit.path == "a":
                 visit.enter = set()
                 (logs / "a").rename(site / "moved")
-                (logs / "a").symlink_to(site / "secret")
+                (site / kind).rename(logs / "a")
         assert walk.vanished == 1
+
+
+def test_directory_that_takes_the_place_of_another_is_not_entered(
+    site: Path, logs: Path
+) -> None:
+    (site / "other").mkdir()
+    (site / "other/secret").touch()
+    descriptors = os.listdir("/proc/self/fd")
+    paths = []
+    with opened(logs) as tree:
+        walk = Walk(tree, lambda _path: False)
+        for visit in walk.visits(recurse=True, known=set()):
+            paths.append(visit.path)
+            if visit.path == "a":
+                visit.enter = set()
+                (logs / "a").rename(site / "moved")
+                (site / "other").rename(logs / "a")
+        assert walk.vanished == 1
+    assert sorted(paths) == ["0.log", "a", "c"]
+    assert os.listdir("/proc/self/fd") == descriptors
 
 
 def test_too_many_entries(logs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
