@@ -54,6 +54,7 @@ help:
 	@echo 'make core       the playbooks, with newer releases of ansible-core'
 	@echo 'make molecule   tests on real hosts; SCENARIO=outage runs only that,'
 	@echo '                SUITE=trixie on that release'
+	@echo 'make bench      speed beside other tools; bench-large: a million files'
 	@echo 'make setup      only install what the demo and the tests need'
 	@echo 'make clean      remove the hosts of this clone'
 	@echo 'make distclean  ... and images, .venv and caches as well'
@@ -78,11 +79,13 @@ demo: setup
 	    MOLECULE_EPHEMERAL_DIRECTORY=$(CURDIR)/.cache/demo \
 	    .venv/bin/python tests/demo.py
 
-# The oldest Python that hosts may have, too: the kernel decides alike for both.
+# The oldest and the newest Python that hosts may have, too: the kernel decides
+# alike for all.
+FEWER := DECISIONS=4000 PROMISES=100 KILLS=6
 .PHONY: test
 test:
 	@tests/steps images lint sanity unit \
-	    'unit SUITE=bullseye DECISIONS=4000 PROMISES=100 KILLS=6' core \
+	    'unit SUITE=bullseye $(FEWER)' 'unit SUITE=forky $(FEWER)' core \
 	    'molecule SUITE=bookworm' 'molecule SUITE=trixie'
 
 .PHONY: test-all
@@ -94,7 +97,7 @@ test-all:
 # All that `make test` needs, at once: building them one by one takes longer.
 .PHONY: images
 images:
-	@tests/setup images host/bookworm host/trixie python/bullseye
+	@tests/setup images host/bookworm host/trixie python/bullseye python/forky
 
 .PHONY: lint
 lint: tools
@@ -129,6 +132,18 @@ unit:
 	    $(if $(filter tests/%,$(ARGS)),,tests/unit/plugins) --deselect \
 	    tests/unit/plugins/modules/test_contract.py::test_module_ships_with_all_that_it_imports
 endif
+
+# Beside what people use now. On a machine with nothing else to do.
+.PHONY: bench
+bench:
+	@tests/setup unit
+	@$(IN_ENV) python bench/audit.py
+	@$(IN_ENV) python bench/plays.py
+
+.PHONY: bench-large
+bench-large:
+	@tests/setup unit
+	@$(IN_ENV) python bench/audit.py --files 1000000 --rounds 3
 
 .PHONY: fuzz
 fuzz:

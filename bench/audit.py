@@ -3,26 +3,28 @@
 
 """The audit of a compliant tree, beside the tools that people use for ACLs.
 
-Every round runs each contestant once, so that whatever else the machine does
-meets all of them; the tree is in the page cache. Needs root and package acl.
+The tree is in the page cache, 100 files to a directory. *engine* is the audit
+alone, as a module does it; *process* is that with the start of Python. Needs
+root and the package acl.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
-import statistics
 import subprocess
-import sys
-import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from compare import Run, interleaved, print_table, told, wall
+
 ROOT = Path(__file__).resolve().parents[1]
+#: What Debian's hosts have, not what this clone runs its tests with.
+PYTHON = "/usr/bin/python3"
 FILES_IN_A_DIRECTORY = 100
-AUDIT = """\
-import sys
+SETTINGS = """\
+import sys, time
 sys.path.insert(0, {root!r})
 from ansible_collections.logward.permissions.plugins.module_utils import (
     _audit, _policy, _repair)
@@ -32,74 +34,71 @@ policies = _policy.parse_policies([{{
     "readers": ["@adm", "nobody"],
 }}], [])
 """
-MEASURE = 'assert _audit.audit(policies, 100)["compliant"]\n'
-PREPARE = '_repair.repair(policies, _repair.RepairOptions("bench", {journal!r}, 0))\n'
+REPAIR = '_repair.repair(policies, _repair.RepairOptions("bench", {journal!r}, 0))\n'
+AUDIT = """\
+start = time.perf_counter()
+result = _audit.audit(policies, 100)
+assert result["compliant"], result
+"""
+SECONDS = "print(time.perf_counter() - start)\n"
+MEMORY = """\
+with open("/proc/self/status") as lines:
+    print(next(line.split()[1] for line in lines if line.startswith("VmHWM:")))
+"""
 
 
 def main() -> None:
     """Make the tree, measure, print a table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--files", type=int, default=100_000)
-    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--rounds", type=int, default=11)
     options = parser.parse_args()
     with TemporaryDirectory(prefix="logward-bench-", dir="/srv") as place:
-        contestants = prepared(Path(place), options.files)
-        seconds = measured(contestants, options.rounds)
-    print(f"{options.files:,} compliant files, {options.rounds} rounds, interleaved")
-    print_table(seconds)
+        logs = made(Path(place), options.files)
+        seconds = interleaved(contestants(logs), options.rounds)
+        memory = subprocess.check_output(
+            [PYTHON, "-c", settings(logs) + AUDIT + MEMORY], text=True
+        )
+    print_table(f"Audit of {options.files:,} compliant files", seconds, "engine")
+    print(f"Peak memory of the audit: {int(memory) / 1024:.0f} MiB\n")
 
 
-def prepared(place: Path, files: int) -> Mapping[str, Sequence[str]]:
-    """Make a compliant tree; return what to run on it."""
+def settings(logs: Path) -> str:
+    """Return the code that all of ours start with."""
+    return SETTINGS.format(root=str(ROOT), logs=str(logs))
+
+
+def made(place: Path, files: int) -> Path:
+    """Return a directory, brought to its policy, with files in it that inherit."""
     logs = place / "logs"
+    logs.mkdir()
+    place.chmod(0o755)
+    subprocess.run(["/bin/chown", "www-data:www-data", logs], check=True)
+    repair = settings(logs) + REPAIR.format(journal=str(place / "journal"))
+    subprocess.run([PYTHON, "-c", repair], check=True)
+    os.umask(0o022)
     for number in range(files):
         directory = logs / f"{number // FILES_IN_A_DIRECTORY:05d}"
         if number % FILES_IN_A_DIRECTORY == 0:
-            directory.mkdir(parents=True)
+            directory.mkdir()
         (directory / f"{number % FILES_IN_A_DIRECTORY:03d}.log").touch()
-    place.chmod(0o755)
-    subprocess.run(["/bin/chown", "-R", "www-data:www-data", logs], check=True)
-    start = AUDIT.format(root=str(ROOT), logs=str(logs))
-    prepare = start + PREPARE.format(journal=str(place / "journal"))
-    subprocess.run([sys.executable, "-c", prepare], check=True)
+    return logs
+
+
+def contestants(logs: Path) -> Mapping[str, Run]:
+    """Return what to run on a tree."""
+    audit = settings(logs) + AUDIT
+    both = 'setfacl -R -m u:www-data:rwX "$0" && setfacl -R -d -m u:www-data:rwx "$0"'
     return {
-        "logward audit": [sys.executable, "-c", start + MEASURE],
-        "setfacl -R, one pass": ["setfacl", "-R", "-m", "u:www-data:rwX", str(logs)],
-        "setfacl -R, the usual two": [
-            "sh",
-            "-c",
-            'setfacl -R -m u:www-data:rwX "$0" && setfacl -R -d -m u:www-data:rwx "$0"',
-            str(logs),
-        ],
-        "getfacl -R -n": ["getfacl", "-R", "-n", "-p", str(logs)],
-        "find -printf %m": ["find", str(logs), "-printf", "%m\n"],
+        "engine": told(PYTHON, "-c", audit + SECONDS),
+        "process": wall(PYTHON, "-c", audit),
+        "setfacl -R, one pass": wall(
+            "setfacl", "-R", "-m", "u:www-data:rwX", str(logs)
+        ),
+        "setfacl -R, the usual two": wall("sh", "-c", both, str(logs)),
+        "getfacl -R -n": wall("getfacl", "-R", "-n", "-p", str(logs)),
+        "find -printf %m": wall("find", str(logs), "-printf", "%m\n"),
     }
-
-
-def measured(
-    contestants: Mapping[str, Sequence[str]], rounds: int
-) -> dict[str, list[float]]:
-    """Return the seconds of each round, after one that does not count."""
-    seconds: dict[str, list[float]] = {name: [] for name in contestants}
-    for number in range(rounds + 1):
-        for name, argv in contestants.items():
-            start = time.perf_counter()
-            subprocess.run(argv, stdout=subprocess.DEVNULL, check=True)
-            if number:
-                seconds[name].append(time.perf_counter() - start)
-    return seconds
-
-
-def print_table(seconds: Mapping[str, Sequence[float]]) -> None:
-    """Print medians, spreads, and the audit's ratio to each."""
-    ours = statistics.median(seconds["logward audit"])
-    print(f"on {os.cpu_count()} cores, Linux {os.uname().release}")
-    print("| contestant | median s | min to max | audit ÷ it |")
-    print("|---|---|---|---|")
-    for name, each in seconds.items():
-        median = statistics.median(each)
-        spread = f"{min(each):.2f} to {max(each):.2f}"
-        print(f"| {name} | {median:.2f} | {spread} | {ours / median:.2f} |")
 
 
 if __name__ == "__main__":
