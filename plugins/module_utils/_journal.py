@@ -148,7 +148,7 @@ class Journal:
             "run_id": self._run_id,
             "restores": self._restores,
             "machine_id": machine_id(),
-            "time": _now(),
+            "time": time_text(time.time_ns()),
         }
 
     def _write(self, fd: int, records: Sequence[dict[str, Any]]) -> None:
@@ -194,11 +194,10 @@ def _b64(value: bytes) -> str:
     return base64.b64encode(value).decode("ascii")
 
 
-def _now() -> str:
-    """Return the time (UTC) such that texts sort as times do."""
-    now = time.time_ns()
-    seconds = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(now // 10**9))
-    return f"{seconds}.{now // 1000 % 10**6:06d}Z"
+def time_text(time_ns: int) -> str:
+    """Return a time (UTC) such that texts sort as times do."""
+    seconds = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(time_ns // 10**9))
+    return f"{seconds}.{time_ns // 1000 % 10**6:06d}Z"
 
 
 def machine_id() -> str | None:

@@ -29,12 +29,14 @@ from ._lock import (
     host_lock,
 )
 from ._names import display, path_fields
+from ._options import checked_count
 from ._policy import Policy, checked_path
 from ._predict import (
     AccessTable,
     missing_directory,
 )
 from ._result import Diff
+from ._runs import KEEP, Keep, prune
 from ._survey import (
     KernelSettings,
     Step,
@@ -57,6 +59,7 @@ class RepairOptions:
     run_id: str
     journal_dir: str
     lock_timeout: int
+    keep: Keep = KEEP
 
 
 def parse_options(
@@ -80,7 +83,11 @@ def parse_options(
                 "Name a log directory of the application",
             )
     run_id = checked_run_id(params["run_id"] or new_run_id())
-    return RepairOptions(run_id, journal_dir, checked_lock_timeout(params))
+    keep = Keep(
+        checked_count(params, "journal_keep"),
+        checked_count(params, "journal_keep_days"),
+    )
+    return RepairOptions(run_id, journal_dir, checked_lock_timeout(params), keep)
 
 
 def preview(policies: Sequence[Policy], options: RepairOptions) -> dict[str, Any]:
@@ -97,7 +104,10 @@ def repair(policies: Sequence[Policy], options: RepairOptions) -> dict[str, Any]
     _refuse(policies, options)
     journal = Journal(options.journal_dir, options.run_id)
     with host_lock(options.run_id, options.lock_timeout), closing(journal):
-        return _run(policies, options, journal)
+        result = _run(policies, options, journal)
+        if result["changed"]:
+            prune(options.journal_dir, options.run_id, options.keep)
+        return result
 
 
 def _refuse(policies: Sequence[Policy], options: RepairOptions) -> None:

@@ -14,8 +14,9 @@ import json
 import os
 import re
 import stat
-from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, BinaryIO, NoReturn
@@ -24,7 +25,15 @@ from ._access import DIRECTORY, REGULAR, Inode
 from ._acl import Acl, decode, from_mode
 from ._errors import HostError, OptionError
 from ._fs import Stamp, find_private_directory
-from ._journal import FORMAT, INODE, LATEST, Entry, checked_run_id, machine_id
+from ._journal import (
+    FORMAT,
+    INODE,
+    LATEST,
+    Entry,
+    checked_run_id,
+    machine_id,
+    time_text,
+)
 
 # Some 1,500 bytes for each of the 10,000,000 entries that a walk has at most.
 MAX_BYTES = 15 * 10**9
@@ -32,6 +41,8 @@ _MAX_LINE = 1 << 20
 _MAX_DIGITS = 20
 _NO_ID = 0xFFFFFFFF
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+_DAY_NS = 86_400 * 10**9
+_REMOVED = ".removed-"
 _FILE_NAME = re.compile(r"([0-9]{4,9})\.jsonl")
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z")
 
@@ -283,6 +294,65 @@ def _listing(path: str) -> Iterator[Iterator[os.DirEntry[str]]]:
             yield entries
     finally:
         os.close(listing)
+
+
+@dataclass(frozen=True)
+class Keep:
+    """How many runs stay in a journal, and for how many days at most."""
+
+    runs: int = 100
+    days: int = 90
+
+
+KEEP = Keep()
+
+
+def prune(journal_dir: str, own_id: str, keep: Keep) -> None:
+    """Remove what is too old, or too much: never the run that asks for it.
+
+    Where a run cannot be told from others none is removed: whoever takes one
+    back is told of it.
+    """
+    with suppress(HostError, OSError), ExitStack() as stack:
+        runs = Runs(journal_dir, stack).newest_first()
+        directory = find_private_directory(journal_dir)
+        if directory is None:
+            return
+        stack.callback(os.close, directory)
+        others = [run for run in runs if run[0] != own_id]
+        for run_id in superfluous(
+            others, Keep(keep.runs - 1, keep.days), time.time_ns()
+        ):
+            # From then on it is no run, whenever this ends.
+            os.rename(
+                run_id, _REMOVED + run_id, src_dir_fd=directory, dst_dir_fd=directory
+            )
+        with _listing(journal_dir) as entries:
+            removed = [each.name for each in entries if each.name.startswith(_REMOVED)]
+        for name in removed:
+            _remove(directory, name)
+
+
+def superfluous(
+    runs: Sequence[tuple[str, Header]], keep: Keep, now_ns: int
+) -> list[str]:
+    """Return which runs, of these from the newest to the oldest, need not stay."""
+    oldest = time_text(max(0, now_ns - keep.days * _DAY_NS))
+    return [
+        run_id
+        for number, (run_id, header) in enumerate(runs)
+        if number >= keep.runs or header.time < oldest
+    ]
+
+
+def _remove(parent: int, name: str) -> None:
+    directory = os.open(name, _READ | os.O_DIRECTORY, dir_fd=parent)
+    try:
+        for each in os.listdir(directory):
+            os.unlink(each, dir_fd=directory)
+    finally:
+        os.close(directory)
+    os.rmdir(name, dir_fd=parent)
 
 
 class NoSuchRun(OptionError):

@@ -19,7 +19,8 @@ description:
   - Works through descriptors and follows no symbolic link, so that the application's user can gain
     nothing by exchanging files meanwhile. Files with further hard links, of owners whom the policy
     does not name, or with setuid, setgid or capabilities are left alone and reported.
-  - What was there is in a journal on disk before it is changed.
+  - What was there is in a journal on disk before it is changed, and
+    M(logward.permissions.journal_restore) puts it back.
   - Needs no C(setfacl) on the host.
 options:
   run_id:
@@ -33,6 +34,17 @@ options:
         directories. It is made if it is missing.
     type: path
     default: /var/lib/logward/journal
+  journal_keep:
+    description:
+      - How many runs stay in the journal. When a run has changed something, the oldest ones are
+        removed, so that they can no longer be taken back. The run itself always stays.
+    type: int
+    default: 100
+  journal_keep_days:
+    description:
+      - How many days runs stay in the journal at most. The run itself always stays.
+    type: int
+    default: 90
   lock_timeout:
     description:
       - How long to wait, in seconds, for another run on the same host to end.
@@ -54,6 +66,7 @@ requirements:
   - Linux, root (C(become=true)), and glibc 2.28 or newer
 seealso:
   - module: logward.permissions.log_directory_info
+  - module: logward.permissions.journal_restore
 author:
   - Logward contributors (@logward)
 """
@@ -204,6 +217,8 @@ def main() -> None:
             **policy_options(),
             "run_id": {"type": "str"},
             "journal_dir": {"type": "path", "default": "/var/lib/logward/journal"},
+            "journal_keep": {"type": "int", "default": 100},
+            "journal_keep_days": {"type": "int", "default": 90},
             "lock_timeout": {"type": "int", "default": 60},
         },
         supports_check_mode=True,

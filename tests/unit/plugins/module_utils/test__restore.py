@@ -106,7 +106,7 @@ def repair(site: Path, logs: Path, monkeypatch: pytest.MonkeyPatch) -> Call:
 
     What else runs on this machine decides nothing, and need not be read.
     """
-    monkeypatch.setattr(_repair, "running_writers", lambda _paths: NOBODY)
+    monkeypatch.setattr(_repair, "running_writers", lambda *_arguments: NOBODY)
     monkeypatch.setattr(_survey, "root_writes_below", lambda _path: [])
 
     def run(run_id: str = "run-1", **changes: Any) -> Result:

@@ -40,8 +40,12 @@ from ansible_collections.logward.permissions.plugins.module_utils._journal impor
     Journal,
 )
 from ansible_collections.logward.permissions.plugins.module_utils._runs import (
+    Header,
+    Keep,
     NoSuchRun,
     Runs,
+    prune,
+    superfluous,
 )
 
 EXTENDED = Acl(7, 5, 0, 7, ((64002, 7), (64001, 6)), ((64003, 4),))
@@ -489,4 +493,64 @@ def test_no_descriptor_is_left_open(site: Path) -> None:
         (site / "journal/run-2/0001.jsonl").chmod(0o666)
         with pytest.raises(LogwardError):
             runs.open("run-2")
+    assert os.listdir("/proc/self/fd") == descriptors
+
+
+# Pruned
+
+
+def _header(time: str, restores: str | None = None) -> Header:
+    return Header("run", restores, None, time)
+
+
+@pytest.mark.parametrize(
+    ("keep", "removed"),
+    [
+        (Keep(9, 9999), []),
+        (Keep(2, 9999), ["c"]),
+        (Keep(0, 9999), ["a", "b", "c"]),
+        (Keep(-1, 9999), ["a", "b", "c"]),
+        (Keep(9, 2), ["c"]),
+        (Keep(9, 1), ["b", "c"]),
+        (Keep(9, 0), ["a", "b", "c"]),
+        (Keep(9, 10**9), []),
+        (Keep(1, 2), ["b", "c"]),
+    ],
+)
+def test_superfluous(keep: Keep, removed: list[str]) -> None:
+    days = ("1970-01-11T12", "1970-01-10T12", "1970-01-09T12")
+    runs = [
+        (name, _header(f"{day}:00:00.000000Z", "x"))
+        for name, day in zip(("a", "b", "c"), days)
+    ]
+    now_ns = int(11 * 86_400 * 1e9)
+    assert superfluous(runs, keep, now_ns + 1) == removed
+
+
+def test_oldest_runs_are_removed_and_never_the_own(site: Path, runs: Runs) -> None:
+    for run_id in ("own", "a", "b", "c"):
+        write(site, run_id)
+    (site / "journal/note").write_text("")
+    (site / "journal/.removed-x").mkdir()
+    (site / "journal/.removed-x/0001.jsonl").write_text("what a crash has left")
+    prune(str(site / "journal"), "own", Keep(3, 1))
+    assert sorted(os.listdir(site / "journal")) == ["b", "c", "note", "own"]
+    prune(str(site / "journal"), "own", Keep(0, 0))
+    assert sorted(os.listdir(site / "journal")) == ["note", "own"]
+    assert len(list(runs.open("own").batches())) == len(WRITTEN)
+
+
+def test_nothing_is_removed_where_a_run_is_not_as_it_was_written(
+    site: Path, file: Path
+) -> None:
+    write(site, "own")
+    file.write_text("{}\n")
+    prune(str(site / "journal"), "own", Keep(0, 0))
+    assert file.exists()
+
+
+def test_pruning_leaves_no_descriptor_open(site: Path, file: Path) -> None:
+    descriptors = os.listdir("/proc/self/fd")
+    prune(str(site / "journal"), "own", Keep(0, 0))
+    assert not file.exists()
     assert os.listdir("/proc/self/fd") == descriptors

@@ -409,7 +409,7 @@ def _keep_the_promise(site: Path, case: Case, tally: Counter[str]) -> None:
 @pytest.fixture
 def quiet_host(monkeypatch: pytest.MonkeyPatch) -> None:
     """What else runs on this machine decides nothing, and need not be read."""
-    monkeypatch.setattr(_repair, "running_writers", lambda _paths: NOBODY)
+    monkeypatch.setattr(_repair, "running_writers", lambda *_arguments: NOBODY)
     monkeypatch.setattr(_survey, "root_writes_below", lambda _path: [])
 
 

@@ -105,7 +105,7 @@ def cut_short(changes: int | None) -> Iterator[None]:
 @pytest.fixture
 def quiet_host(monkeypatch: pytest.MonkeyPatch) -> None:
     """What else runs on this machine decides nothing, and need not be read."""
-    monkeypatch.setattr(_repair, "running_writers", lambda _paths: NOBODY)
+    monkeypatch.setattr(_repair, "running_writers", lambda *_arguments: NOBODY)
     monkeypatch.setattr(_survey, "root_writes_below", lambda _path: [])
 
 
@@ -185,7 +185,7 @@ from ansible_collections.logward.permissions.plugins.module_utils._writers._sour
     NOBODY
 )
 what, run_id, journal, policy = sys.argv[1:]
-_repair.running_writers = lambda _paths: NOBODY
+_repair.running_writers = lambda *_arguments: NOBODY
 _survey.root_writes_below = lambda _path: []
 policies = _policy.parse_policies([eval(policy)], [])
 print(flush=True)

@@ -542,7 +542,12 @@ def test_restore_that_is_not_root(
 
 @pytest.mark.parametrize(
     ("module", "name"),
-    [("log_directory_info", "max_listed"), ("log_directory_probe", "max_probed")],
+    [
+        ("log_directory_info", "max_listed"),
+        ("log_directory_probe", "max_probed"),
+        ("log_directory", "journal_keep"),
+        ("log_directory", "journal_keep_days"),
+    ],
 )
 def test_negative_count(
     run_module: RunModule,

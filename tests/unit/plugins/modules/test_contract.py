@@ -349,6 +349,19 @@ def test_every_source_of_an_identity_is_documented(
     assert told == seen | {_daemons.SOURCE}
 
 
+def test_journal_keeps_so_many_runs(
+    run_module: RunModule, params: Params, logs: Path, site: Path
+) -> None:
+    for number in range(4):
+        (logs / "app.log").chmod(0o600)
+        params.update(run_id=f"run-{number}", journal_keep=2)
+        assert run_module("log_directory", params)["changed"]
+    assert sorted(os.listdir(site / "journal")) == ["run-2", "run-3"]
+    params.update(run_id="run-4", journal_keep=0)
+    assert not run_module("log_directory", params)["changed"]
+    assert sorted(os.listdir(site / "journal")) == ["run-2", "run-3"]
+
+
 def test_max_listed_bounds_what_is_listed_and_nothing_else(
     run_module: RunModule, rich: Params
 ) -> None:

@@ -222,9 +222,9 @@ def test_acls_are_set_to_the_byte(made: Callable[[Inode], int]) -> None:
     before = directory(0, 0, unsorted)
     after = directory(0, 0, unsorted.meaning, 0, unsorted)
     fd = made(before)
+    path = f"/proc/self/fd/{fd}"
     for one, other in ((before, after), (after, before)):
         change(fd, one, other, read_mounts())
-        path = f"/proc/self/fd/{fd}"
         assert os.getxattr(path, "system.posix_acl_access") == encode(other.acl)
     assert os.listxattr(path) == ["system.posix_acl_access"]
 
