@@ -200,6 +200,48 @@ def test_what_takes_the_place_of_a_log_is_not_followed_and_does_not_block(
             probe._opener(identity, "fifo.log", append)()
 
 
+def test_root_goes_by_the_descriptor_and_others_by_the_path(logs: Path) -> None:
+    with closing(Tree(str(logs))) as tree:
+        probe = _probe._DirectoryProbe(policy_for(logs), tree)
+        logs.rename(logs.with_name("moved"))
+        os.close(probe._opener(ROOT, "today.log", os.O_RDONLY)())
+        with pytest.raises(FileNotFoundError):
+            probe._opener(DAEMON, "today.log", os.O_RDONLY)()
+        result, next_file = probe._create(ROOT)
+        assert (result["allowed"], result["error"]) == (True, None)
+        assert next_file is not None
+        os.close(next_file.fd)
+        result, next_file = probe._create(DAEMON)
+        assert (result["allowed"], result["error"]) == (None, "ENOENT")
+        assert next_file is None
+
+
+def test_roots_next_file_is_created_in_the_directory(logs: Path) -> None:
+    logs.chmod(0o2775)
+    result = _probe.probe([policy_for(logs)], 20)
+    assert result["disagreements"] == []
+    assert ("root", "create", "root", "") in allowed(result)
+
+
+def test_a_descriptor_leads_past_directories_that_cannot_be_searched(
+    logs: Path,
+) -> None:
+    logs.parent.chmod(0o700)
+    result = _probe.probe([policy_for(logs)], 20)
+    assert result["disagreements"] == []
+    assert {identity for identity, *_rest in allowed(result)} == {"root"}
+
+
+def test_what_is_gone_meanwhile_has_no_result(
+    logs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_probe, "_try", lambda _opener: errno.ENOENT)
+    operations = {
+        each["operation"] for each in _probe.probe([policy_for(logs)], 20)["probes"]
+    }
+    assert operations == {"create"}
+
+
 def test_nothing_is_left_and_nothing_is_written(logs: Path) -> None:
     before = {path: path.stat() for path in (logs, *logs.iterdir())}
     _probe.probe([policy_for(logs)], 20)
@@ -238,8 +280,24 @@ def test_without_o_tmpfile_the_next_file_loses_its_name(
     monkeypatch.setattr(os, "open", without_tmpfile)
     result = _probe.probe([policy_for(logs)], 20)
     assert ("daemon", "create", "daemon", "") in allowed(result)
+    assert ("root", "create", "root", "") in allowed(result)
     assert result["disagreements"] == []
     assert os.listdir(logs) == ["today.log"]
+
+
+def test_no_name_is_created_where_a_file_without_one_is_denied(
+    logs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int] = []
+
+    def full(_path: Any, flags: int, *_rest: Any, **_keys: Any) -> int:
+        asked.append(flags)
+        raise OSError(errno.ENOSPC, "full")
+
+    monkeypatch.setattr(os, "open", full)
+    with pytest.raises(OSError, match="full"):
+        _probe._new_file(str(logs), None, 0o666)
+    assert [flags & os.O_TMPFILE == os.O_TMPFILE for flags in asked] == [True]
 
 
 def test_a_fifo_does_not_block_the_probe(logs: Path) -> None:
