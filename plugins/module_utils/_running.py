@@ -306,6 +306,8 @@ def _command(writer: Writer, what: str) -> str | None:
     commands = commands or dict.fromkeys(getattr(each, what) for each in launches)
     if len(commands) == 1:
         return str(next(iter(commands)))
+    if commands and what == "new_umask":
+        return "supervisorctl update (it restarts all whose configuration changed)"
     if commands:
         return f"restart the one that has {writer.origin}: supervisorctl status tells"
     unit = writer.service.partition(":")[2]

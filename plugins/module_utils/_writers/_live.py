@@ -7,15 +7,21 @@ from __future__ import annotations
 import os
 import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 
 from .._identity import Identity
 from .._lsm import enforced_on
 from ._instances import Instance, Units, find_instances
-from ._processes import OpenFile, Process, open_for_writing, read_process
+from ._processes import (
+    OpenFile,
+    Process,
+    may_look_into_others,
+    open_for_writing,
+    read_process,
+)
 from ._sandbox import Surroundings
-from ._source import Found, Writer
+from ._source import Found, Problem, Writer
 
 #: What logrotate(8), and loggers that rotate themselves, append to a name.
 _ROTATED = re.compile(r"(?P<log>.+[^/])(?:\.[0-9]{1,3}|-[0-9]{8}(?:-[0-9]{6,10})?)")
@@ -52,7 +58,17 @@ def running_writers(directories: Iterable[str], configured: Found) -> Found:
             each = seen.setdefault(kind, _Seen())
             each.pids.add(pid)
             each.files |= opened.get(pid, set())
-    return Found(tuple(_writers(seen)))
+    return Found(tuple(_writers(seen)), tuple(_hidden()))
+
+
+def _hidden() -> Iterator[Problem]:
+    """Yield what even root may not see; that others see less is a finding."""
+    if os.geteuid() == 0 and not may_look_into_others():
+        message = (
+            "which logs processes have open may not be seen, because root has no "
+            "CAP_SYS_PTRACE here"
+        )
+        yield Problem("/proc", 0, message)
 
 
 def _kind(pid: int, instance: Instance | None, units: Units) -> _Kind | None:

@@ -17,6 +17,8 @@ from .._identity import FILE_CAPABILITIES, Identity, user_name
 from ._namespace import Namespace, other_namespace
 
 _DELETED = " (deleted)"
+#: include/uapi/linux/capability.h
+_CAP_SYS_PTRACE = 19
 
 
 @dataclass(frozen=True)
@@ -66,6 +68,15 @@ def _open_in(pid: int, prefixes: tuple[str, ...]) -> Iterator[OpenFile]:
                     yield OpenFile(pid, path, deleted)
         except OSError:
             continue
+
+
+def may_look_into_others() -> bool:
+    """Tell whether this process may see what those of other users have open."""
+    with open("/proc/self/status", encoding="ascii", errors="replace") as status:
+        for line in status:
+            if line.startswith("CapEff:"):
+                return bool(int(line.split()[1], 16) >> _CAP_SYS_PTRACE & 1)
+    return False
 
 
 def _is_writable(pid: int, number: str) -> bool:

@@ -37,10 +37,12 @@ from ansible_collections.logward.permissions.plugins.module_utils._writers._live
     running_writers,
 )
 from ansible_collections.logward.permissions.plugins.module_utils._writers._source import (
+    NOBODY,
     Found,
     Launch,
     Writer,
 )
+from ansible_collections.logward.permissions.tests.unit import kernel
 
 UID = 64001
 WEB = Identity(
@@ -310,6 +312,7 @@ def test_programs_of_one_user(control_groups: Groups, conf: Path, logs: Path) ->
         control_groups[pid] = "/system.slice/supervisor.service"
         (finding,) = findings(logs, queue, mail)
         assert finding.evidence == f"pid {pid} has 0077, configured is 0002 or 0027"
+        assert (finding.remedy or "").startswith("supervisorctl update (")
     with running("php", old, logs / "mail.log", "supervisord") as pid:
         control_groups[pid] = "/system.slice/supervisor.service"
         found = findings(logs, queue, mail)
@@ -405,3 +408,18 @@ def test_when_a_process_was_started() -> None:
     before = time.time()
     with running("apache2", WEB) as pid:
         assert _instances._started(pid) == pytest.approx(before, abs=0.5)
+
+
+def test_root_that_may_not_see_what_others_have_open(logs: Path) -> None:
+    def as_in_a_container() -> list[str]:
+        # Root's effective capabilities, but for CAP_SYS_PTRACE.
+        kernel._set_effective(1 << 1 | 1 << 2)
+        found = running_writers([str(logs)], NOBODY)
+        assert found.writers == ()
+        return [f"{each.path}: {each.message}" for each in found.problems]
+
+    assert running_writers([str(logs)], NOBODY).problems == ()
+    with running("php", WEB, logs / "a.log"):
+        (problem,) = kernel.in_child(as_in_a_container)
+    assert problem.startswith("/proc: ")
+    assert problem.endswith("root has no CAP_SYS_PTRACE here")
