@@ -46,7 +46,7 @@ from ._survey import (
     unreadable_findings,
 )
 from ._writers._live import running_writers
-from ._writers._source import NOBODY, Found
+from ._writers._source import Found
 
 _ATTEMPTS = 3
 _FIRST_BATCH = 64
@@ -126,7 +126,7 @@ def _refuse(policies: Sequence[Policy], options: RepairOptions) -> None:
 def _run(
     policies: Sequence[Policy], options: RepairOptions, journal: Journal | None
 ) -> dict[str, Any]:
-    running = running_writers((policy.path for policy in policies), NOBODY)
+    running = running_writers(policy.path for policy in policies)
     settings = read_kernel_settings()
     done = [_repaired(policy, settings, running, journal) for policy in policies]
     return {

@@ -21,7 +21,7 @@ from ._processes import (
     read_process,
 )
 from ._sandbox import Surroundings
-from ._source import Found, Problem, Writer
+from ._source import NOBODY, Found, Problem, Writer
 
 #: What logrotate(8), and loggers that rotate themselves, append to a name.
 _ROTATED = re.compile(r"(?P<log>.+[^/])(?:\.[0-9]{1,3}|-[0-9]{8}(?:-[0-9]{6,10})?)")
@@ -43,7 +43,7 @@ class _Seen:
     files: set[OpenFile] = field(default_factory=set)
 
 
-def running_writers(directories: Iterable[str], configured: Found) -> Found:
+def running_writers(directories: Iterable[str], configured: Found = NOBODY) -> Found:
     """Return who has files below the directories open, and who is configured to."""
     opened: dict[int, set[OpenFile]] = {}
     for file in open_for_writing(directories):

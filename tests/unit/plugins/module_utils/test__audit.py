@@ -33,9 +33,6 @@ from ansible_collections.logward.permissions.plugins.module_utils._survey import
 from ansible_collections.logward.permissions.plugins.module_utils._writers._live import (
     running_writers,
 )
-from ansible_collections.logward.permissions.plugins.module_utils._writers._source import (
-    NOBODY,
-)
 
 WEB, QUEUE, SHIPPER = 64001, 64002, 64005
 UIDS = {"web": WEB, "queue": QUEUE, "root": 0}
@@ -299,7 +296,7 @@ def test_a_process_of_root_that_writes_where_others_create(
     (theirs / "job.log").touch()
     policies = parse_policies([{"path": f"{site}/logs", "writers": ["64001"]}], [])
     with (theirs / "job.log").open(opens):
-        found = running_writers([f"{site}/logs"], NOBODY)
+        found = running_writers([f"{site}/logs"])
         directory = only(audit(policies, 100, found))
     (told,) = found.writers or (None,)
     untrusted = [

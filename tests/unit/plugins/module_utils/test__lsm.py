@@ -21,9 +21,6 @@ from ansible_collections.logward.permissions.plugins.module_utils._lsm import (
 from ansible_collections.logward.permissions.plugins.module_utils._writers import (
     _live,
 )
-from ansible_collections.logward.permissions.plugins.module_utils._writers._source import (
-    NOBODY,
-)
 from ansible_collections.logward.permissions.tests.unit.plugins.module_utils._writers.files import (
     host,
 )
@@ -131,7 +128,7 @@ def test_processes_that_differ_in_their_profile_alone_are_told_apart(
     with (tmp_path / "a.log").open("a") as log, sleeping() as one, sleeping() as two:
         profiles = {one.pid: "AppArmor (one)"}
         monkeypatch.setattr(_live, "enforced_on", profiles.get)
-        writers = _live.running_writers([str(tmp_path)], NOBODY).writers
+        writers = _live.running_writers([str(tmp_path)]).writers
         one.kill()
         two.kill()
     confined = [each for each in writers if each.identity.confined_by]

@@ -37,7 +37,6 @@ from ansible_collections.logward.permissions.plugins.module_utils._writers._live
     running_writers,
 )
 from ansible_collections.logward.permissions.plugins.module_utils._writers._source import (
-    NOBODY,
     Found,
     Launch,
     Writer,
@@ -414,11 +413,11 @@ def test_root_that_may_not_see_what_others_have_open(logs: Path) -> None:
     def as_in_a_container() -> list[str]:
         # Root's effective capabilities, but for CAP_SYS_PTRACE.
         kernel._set_effective(1 << 1 | 1 << 2)
-        found = running_writers([str(logs)], NOBODY)
+        found = running_writers([str(logs)])
         assert found.writers == ()
         return [f"{each.path}: {each.message}" for each in found.problems]
 
-    assert running_writers([str(logs)], NOBODY).problems == ()
+    assert running_writers([str(logs)]).problems == ()
     with running("php", WEB, logs / "a.log"):
         (problem,) = kernel.in_child(as_in_a_container)
     assert problem.startswith("/proc: ")
