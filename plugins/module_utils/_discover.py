@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 from ._errors import OptionError
@@ -89,9 +90,23 @@ def _asked(source: Callable[[], Found]) -> Found:
 
 
 def merged(parts: Sequence[Found]) -> Found:
-    """Return what several sources found, as if one had found it all."""
+    """Return what several sources found, as if one had found it all.
+
+    What a daemon starts, as its own source tells, is in the sandbox of its unit.
+    """
+    sandboxes = tuple(sandbox for part in parts for sandbox in part.sandboxes)
+    by_unit = {sandbox.unit: sandbox for sandbox in sandboxes}
     return Found(
-        tuple(writer for part in parts for writer in part.writers),
+        tuple(
+            replace(
+                writer,
+                surroundings=writer.surroundings
+                or by_unit.get(writer.daemon_unit or ""),
+            )
+            for part in parts
+            for writer in part.writers
+        ),
         tuple(problem for part in parts for problem in part.problems),
         next(filter(None, (part.confined_by for part in parts)), None),
+        sandboxes,
     )

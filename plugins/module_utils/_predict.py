@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from ._access import (
@@ -126,11 +126,10 @@ def _next_file(policy: Policy, place: Place, creator: Identity) -> NextFile:
     return NextFile(creator, verdict, inode, access_to(policy, place, inode))
 
 
-def _lacking(policy: Policy, rows: Sequence[Access]) -> Iterator[tuple[str, Access]]:
-    """Yield what the policy grants and a file denies, as writer or reader."""
-    # Whom its sandbox keeps out runs, or will, for the application that logs here.
-    sandboxed = [each for each in policy.running if each.sandbox]
-    appending = (*policy.writers, *sandboxed)
+def _lacking(
+    policy: Policy, appending: Iterable[Identity], rows: Sequence[Access]
+) -> Iterator[tuple[str, Access]]:
+    """Yield what is needed and a file denies, as writer or reader."""
     needs = {("append", each.id): "writer" for each in appending}
     needs.update({("read", reader.id): "reader" for reader in policy.readers})
     for row in rows:
@@ -143,7 +142,10 @@ def _file_findings(
     policy: Policy, path: str, inode: Inode, rows: Sequence[Access]
 ) -> Iterator[Finding]:
     """Yield a finding for every writer and reader whom a log file locks out."""
-    for role, row in _lacking(policy, rows):
+    # A service of the application that its sandbox keeps out is a writer, too. Of
+    # the next files it is told once, that it cannot create its own.
+    sandboxed = [each for each in policy.running if each.sandbox]
+    for role, row in _lacking(policy, (*policy.writers, *sandboxed), rows):
         yield Finding(
             f"{role}_denied",
             path,
@@ -174,7 +176,7 @@ def _next_file_findings(
             continue
         evidence = _described(file.inode)
         what = f"the next file that {creator} creates{where} ({evidence})"
-        for role, row in _lacking(policy, file.access):
+        for role, row in _lacking(policy, policy.writers, file.access):
             yield Finding(
                 f"next_file_{role}_denied",
                 path,

@@ -17,8 +17,9 @@ description:
     C(storage/logs), and suggests a policy for them.
   - Apache, supervisor, PHP-FPM, systemd, cron and running processes are asked who writes. Whoever
     writes to a directory, or works for the application it is of, and is in no policy, is a finding.
-  - Services of systemd are judged in their sandbox, the one that they run in or, where they do not
-    run, the one that is set. A service that it keeps out is an identity of its own.
+  - Services of systemd, and what Apache, PHP-FPM, supervisor and cron start, are judged in their
+    sandbox, the one that they run in or, where they do not run, the one that is set. Whom it keeps
+    out is an identity of its own.
   - Changes nothing. Symbolic links are not followed, and no log is opened.
   - Wants root (C(become=true)). Without root it tells what it can, with a finding for what it may
     not see, and takes C(fs.protected_regular) and C(fs.protected_hardlinks) to be as Debian ships

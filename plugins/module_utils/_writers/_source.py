@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from .._identity import Identity
 from ._sandbox import Surroundings
 
+_NO_DAEMONS = ("process", "systemd")
+
 
 @dataclass(frozen=True)
 class Launch:
@@ -61,6 +63,16 @@ class Writer:
     configured: tuple[Writer, ...] = ()
     outdated: bool = False
 
+    @property
+    def daemon_unit(self) -> str | None:
+        """The unit of systemd in which a daemon runs this; None for other services."""
+        kind = self.service.partition(":")[0]
+        if kind == "php-fpm":  # its identities are called php8.2-fpm:POOL
+            kind = self.identity.id.partition(":")[0]
+        if kind == "supervisord":
+            kind = "supervisor"
+        return None if kind in _NO_DAEMONS else f"{kind}.service"
+
 
 @dataclass(frozen=True)
 class Problem:
@@ -75,12 +87,14 @@ class Problem:
 class Found:
     """All that one source found on the host.
 
-    ``confined_by`` is the security module that decides about every process.
+    ``confined_by`` is the security module that decides about every process;
+    ``sandboxes`` are what services of systemd see, where that is not all.
     """
 
     writers: tuple[Writer, ...] = ()
     problems: tuple[Problem, ...] = ()
     confined_by: str | None = None
+    sandboxes: tuple[Surroundings, ...] = ()
 
 
 NOBODY = Found()

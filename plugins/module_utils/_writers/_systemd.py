@@ -251,14 +251,18 @@ def writers_of(units: Iterable[Unit], root: str = "/") -> Found:
     """Return the writers that services are; those with nothing to say are not."""
     writers: list[Writer] = []
     problems: list[Problem] = []
+    sandboxes: list[Surroundings] = []
     for unit in units:
+        surroundings = _surroundings(unit)
+        if surroundings is not None:
+            sandboxes.append(surroundings)
         if _has_to_say(unit):
             settings, wrong = read(root, unit.files)
-            found = _writers_of(unit, settings)
+            found = _writers_of(unit, settings, surroundings)
             launch = _launch(root, unit)
             writers += (replace(each, launch=launch) for each in found.writers)
             problems += [*wrong, *found.problems]
-    return Found(tuple(writers), tuple(problems))
+    return Found(tuple(writers), tuple(problems), sandboxes=tuple(sandboxes))
 
 
 def _launch(root: str, unit: Unit) -> Launch | None:
@@ -281,7 +285,9 @@ def _has_to_say(unit: Unit) -> bool:
     return bool(unit.user or unit.logs_to_files or somewhere)
 
 
-def _writers_of(unit: Unit, settings: Sequence[Setting]) -> Found:
+def _writers_of(
+    unit: Unit, settings: Sequence[Setting], surroundings: Surroundings | None
+) -> Found:
     service = f"systemd:{unit.name}"
     mine = [each for each in settings if each.section == "Service"]
     logs, problems = _output_files(unit, mine)
@@ -293,7 +299,6 @@ def _writers_of(unit: Unit, settings: Sequence[Setting]) -> Found:
         identity, problems = None, [*problems, Problem(path, int(line), str(error))]
     writers: list[Writer] = []
     pids = (unit.main_pid,) if unit.main_pid else ()
-    surroundings = _surroundings(unit)
     opens_output = identity is not None and identity.uid == 0
     if surroundings is not None:  # PID 1 is not in the sandbox, whoever the user is
         places = {os.path.dirname(log) for log in logs}
@@ -327,7 +332,8 @@ def _surroundings(unit: Unit) -> Surroundings | None:
         with suppress(OSError):  # it has ended
             runs = other_namespace(unit.main_pid)
             return Surroundings(unit.name, unit.sandbox, runs) if runs else None
-    return Surroundings(unit.name, unit.sandbox) if unit.sandbox != Sandbox() else None
+    denies_nothing = replace(unit.sandbox, read_write_paths=()) == Sandbox()
+    return None if denies_nothing else Surroundings(unit.name, unit.sandbox)
 
 
 def _output_files(

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -16,6 +17,10 @@ from ansible_collections.logward.permissions.plugins.module_utils._discover impo
 )
 from ansible_collections.logward.permissions.plugins.module_utils._identity import (
     Identity,
+)
+from ansible_collections.logward.permissions.plugins.module_utils._writers._sandbox import (
+    Sandbox,
+    Surroundings,
 )
 from ansible_collections.logward.permissions.plugins.module_utils._writers._source import (
     Found,
@@ -90,3 +95,36 @@ def test_merged() -> None:
     whole = merged(parts)
     assert [each.identity.uid for each in whole.writers] == [1, 2]
     assert whole.problems == (problem,)
+
+
+UNITS = {
+    "apache2": ("apache2:www-data", "apache2.service"),
+    "apache2@intern": ("apache2@intern:www-data", "apache2@intern.service"),
+    "php-fpm:payments": ("php8.2-fpm:payments", "php8.2-fpm.service"),
+    "php-fpm": ("php7.4-fpm", "php7.4-fpm.service"),
+    "supervisor:worker": ("supervisor:worker", "supervisor.service"),
+    "supervisord": ("supervisord:auto", "supervisor.service"),
+    "cron:crontab:7": ("cron:crontab:daemon", "cron.service"),
+    "process:apache2": ("process:apache2:daemon", None),
+    "systemd:apache2.service": ("systemd:apache2.service", None),
+}
+
+
+@pytest.mark.parametrize("service", UNITS)
+def test_what_a_daemon_starts_is_in_the_sandbox_of_its_unit(service: str) -> None:
+    identifier, unit = UNITS[service]
+    started = Writer(replace(identity(64001), id=identifier), service, "-")
+    names = {unit for _identifier, unit in UNITS.values() if unit}
+    names |= {"process.service", "systemd.service"}
+    sandboxes = tuple(Surroundings(each, Sandbox("strict")) for each in sorted(names))
+    found = merged([Found((started,)), Found(sandboxes=sandboxes)])
+    around = found.writers[0].surroundings
+    assert (around and around.unit) == unit
+    assert merged([Found((started,))]).writers == (started,)
+
+
+def test_a_service_of_systemd_keeps_the_sandbox_that_it_has() -> None:
+    own = Surroundings("cron.service", Sandbox("full"))
+    others = Surroundings("cron.service", Sandbox("strict"))
+    writer = Writer(identity(64001), "cron:crontab:7", "-", surroundings=own)
+    assert merged([Found((writer,), sandboxes=(others,))]).writers == (writer,)

@@ -102,7 +102,6 @@ def test_service_that_its_sandbox_locks_out() -> None:
     assert {each.remedy for each in findings} == {"let it"}
     assert [(each.code, each.subject) for each in findings] == [
         ("writer_denied", "web in a.service"),
-        ("next_file_writer_denied", "web in a.service (created by web)"),
         ("creator_denied", "web in a.service"),
     ]
     assert findings[0].message == (

@@ -194,6 +194,9 @@ def test_a_service_that_does_not_run_is_in_the_sandbox_that_is_set(
     assert _one(tmp_path, User="games").surroundings is None
     around = _one(tmp_path, **settings).surroundings
     assert around == Surroundings("app.service", Sandbox("strict"))
+    # One that nothing is said of can be the daemon of another source.
+    found = _discover(tmp_path, {"ProtectSystem": "strict"})
+    assert (found.writers, found.sandboxes) == ((), (around,))
 
 
 def test_a_service_that_runs_is_in_the_namespace_that_it_has(tmp_path: Path) -> None:
