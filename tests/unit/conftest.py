@@ -30,6 +30,14 @@ def pytest_sessionstart() -> None:
         )
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Test modules before templates, which import the controller's Ansible.
+
+    Once that is there, modules in the same process read JSON as it does.
+    """
+    items.sort(key=lambda item: "plugins" not in item.path.parts)
+
+
 @pytest.fixture(scope="session")
 def private_mounts() -> None:
     """Let this process mount what it likes, and have a /run of its own.
