@@ -35,6 +35,7 @@ CHANGED = 'print(result["directories"][0]["changed_inodes"])\n'
 #: In KiB: of this process (its rusage would include who started it), of its child.
 PEAKS = """\
 with open("/proc/self/status") as lines:
+    print(next(line.split()[1] for line in lines if line.startswith("VmHWM:")))
 print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
 """
 CHANGES = {
