@@ -67,11 +67,21 @@ def _within(directory: str, writer: Writer) -> Writer:
     """Say of a writer whether its sandbox keeps it out of a directory."""
     around = writer.surroundings
     sandbox = around.sandboxed(directory) if around else None
-    if around is None or sandbox is None:
+    if around is None or sandbox is None or _holds_logs(directory, writer):
         return writer
     name = f"{writer.identity.name} in {around.unit}"
     return replace(
         writer, identity=replace(writer.identity, name=name, sandbox=sandbox)
+    )
+
+
+def _holds_logs(directory: str, writer: Writer) -> bool:
+    """Tell whether a process has logs open there that its sandbox would not let it.
+
+    It was given them, as systemd opens the output of services: it creates none.
+    """
+    return writer.identity.source == "running" and any(
+        log.startswith(f"{directory}/") for log in writer.logs + writer.deleted
     )
 
 

@@ -18,6 +18,9 @@ description:
     no name (C(O_TMPFILE)), so that no rotation, log shipper or watch can see it; where the file
     system cannot do that, it has one for an instant.
   - Files in directories below are left out.
+  - Services are not asked about, but the identities of the policy, in the mount namespace and under
+    the security label of this module. What the sandbox of a service keeps from it only
+    M(logward.permissions.log_directory_info) tells.
 options:
   max_probed:
     description:

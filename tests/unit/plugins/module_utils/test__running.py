@@ -6,6 +6,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
+
 from ansible_collections.logward.permissions.plugins.module_utils._identity import (
     Identity,
 )
@@ -94,13 +96,34 @@ def test_one_that_holds_a_deleted_log() -> None:
 def test_a_service_whose_sandbox_keeps_it_out_is_another() -> None:
     """It must be able to write, as whoever is declared, and is told apart."""
     around = Surroundings("app.service", Sandbox("strict"))
-    sandboxed = running(WEB, "/srv/logs/a", surroundings=around)
-    policy = with_running(POLICY, Found((sandboxed, running(WEB, "/srv/logs/b"))))
+    configured = Writer(
+        replace(WEB, id="apache2", source="configured"),
+        "apache2",
+        "apache2.conf:7",
+        ("/srv/logs/a",),
+        surroundings=around,
+    )
+    policy = with_running(POLICY, Found((configured, running(WEB, "/srv/logs/b"))))
     (service,) = policy.running
     assert service.name == "web in app.service"
     assert service.sandbox == around.sandboxed("/srv/logs")
     assert policy.writers[0].sandbox is None
     assert policy.writers[0].pids == (7,)
+
+
+@pytest.mark.parametrize("deleted", [(), ("/srv/logs/old",)])
+def test_a_process_that_was_given_its_log_needs_not_create_it(
+    deleted: tuple[str, ...],
+) -> None:
+    around = Surroundings("app.service", Sandbox("strict"))
+    logs = () if deleted else ("/srv/logs/a",)
+    given = running(WEB, *logs, deleted=deleted, surroundings=around)
+    assert with_running(POLICY, Found((given,))).running == ()
+    elsewhere = replace(
+        given, logs=("/srv/l",), deleted=(), configured=(running(WEB, "/srv/logs/b"),)
+    )
+    (service,) = with_running(POLICY, Found((elsewhere,))).running
+    assert service.sandbox is not None
 
 
 def test_a_sandbox_that_lets_it_write_the_logs_does_not_matter() -> None:
