@@ -15,6 +15,7 @@ from typing import Any
 
 AUDIT = "Ask the host who can write today's and the next log files"
 REPAIR = "Let every writer write today's and all next log files"
+ROLLBACK = "Put back what the run has changed"
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -33,7 +34,9 @@ class Play:
     def result(self, name: str) -> Mapping[str, Any]:
         """The result of the only task of that name."""
         (found,) = [
-            result for task, result in self.tasks if task.partition(" : ")[2] == name
+            result
+            for task, result in self.tasks
+            if (task.partition(" : ")[2] or task) == name
         ]
         return found
 

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from tests.hosts.payments.host import LOGS, WRITERS, PaymentsHost, wait_until
-from tests.hosts.play import AUDIT, REPAIR, Play, run_playbook
+from tests.hosts.play import AUDIT, REPAIR, ROLLBACK, Play, run_playbook
 
 POLICY = Path(__file__).parents[1] / "policy.yml"
 ROOTS = ("/etc", "/var", "/srv", "/home")
@@ -66,6 +66,11 @@ class Story:
     again: Play
     ctimes_before_again: str
     ctimes_after_again: str
+    rollback: Play
+    logs_after_rollback: Listing
+    rollback_again: Play
+    repair_again: Play
+    logs_after_repair_again: Listing
     midnights: dict[str, dict[str, bool]]
     audit_at_the_end: Play
     listing_at_the_end: Listing
@@ -112,6 +117,11 @@ def story() -> Story:
     seen["ctimes_before_again"] = ctimes(host)
     seen["again"] = play("remediate")
     seen["ctimes_after_again"] = ctimes(host)
+    seen["rollback"] = play("rollback")
+    seen["logs_after_rollback"] = logs()
+    seen["rollback_again"] = play("rollback")
+    seen["repair_again"] = play("remediate")
+    seen["logs_after_repair_again"] = logs()
     seen["midnights"] = {first: midnight(host, first) for first in WRITERS}
     host.resume()
     seen["audit_at_the_end"] = play("audit")
@@ -226,6 +236,30 @@ def test_a_second_run_changes_nothing(story: Story) -> None:
     assert story.again.exit_status == 0
     assert story.again.changed() == []
     assert story.ctimes_after_again == story.ctimes_before_again
+
+
+def test_the_repair_says_how_to_take_it_back(story: Story) -> None:
+    run_id = story.repair.result(REPAIR)["run_id"]
+    told = story.repair.result("Tell how to take the repair back")["msg"]
+    assert f"-e logward_run_id={run_id}" in told
+    assert "ansible-playbook logward.permissions.rollback" in told
+
+
+def test_rollback_takes_the_repair_back_exactly(story: Story) -> None:
+    assert story.rollback.exit_status == 0
+    assert story.logs_after_rollback == story.logs_in_outage
+    done = story.rollback.result(ROLLBACK)
+    assert done["run_id"] == story.repair.result(REPAIR)["run_id"]
+    assert done["restored"] == sum(
+        each["changed_inodes"] for each in story.repair.result(REPAIR)["directories"]
+    )
+    assert done["left_alone"] == []
+    assert story.rollback_again.changed() == []
+
+
+def test_what_was_taken_back_can_be_repaired_again(story: Story) -> None:
+    assert story.repair_again.exit_status == 0
+    assert story.logs_after_repair_again == story.logs_after_repair
 
 
 @pytest.mark.parametrize("first", WRITERS)
