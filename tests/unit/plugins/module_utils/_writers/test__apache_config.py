@@ -402,6 +402,21 @@ def test_exponentially_many_includes_end(
     assert "is not read on: there are more than 5000 lines" in messages
 
 
+def test_lines_and_files_are_counted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_apache_config, "_MAX_LINES", 10)
+    message = "is not read on: there are more than 10 lines"
+    configuration = _read(tmp_path, {MAIN: "A\n" * 20})
+    assert len(configuration.directives) == 9  # the file is one, too
+    assert list(configuration.problems) == [Problem(MAIN, 10, message)]
+    files = {f"{ETC}/d/{number}": "" for number in range(8)}
+    configuration = _read(tmp_path, {MAIN: "Include d\nA", **files})
+    assert list(configuration.problems) == [Problem(MAIN, 2, message)]
+    configuration = _read(tmp_path, {MAIN: "Include d\n", **files})
+    assert list(configuration.problems) == []
+
+
 UNREADABLE = ["fifo", "dangling", "huge", "socket"]
 
 
