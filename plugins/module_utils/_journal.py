@@ -21,8 +21,9 @@ import os
 import re
 import socket
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from ._access import Inode
@@ -114,9 +115,9 @@ class Journal:
         try:
             if self._fd is None:
                 self._fd = self._create()
-                self._write(self._fd, [self._header()])
-            self._write(self._fd, [_as_json(entry) for entry in entries])
-            self._write(self._fd, [{"sha256": self._digest.hexdigest()}])
+                self._write(self._fd, [_json(self._header())])
+            self._write(self._fd, map(_as_json, entries))
+            self._write(self._fd, [_json({"sha256": self._digest.hexdigest()})])
             os.fsync(self._fd)
         except OSError as error:
             raise HostError(
@@ -151,39 +152,42 @@ class Journal:
             "time": time_text(time.time_ns()),
         }
 
-    def _write(self, fd: int, records: Sequence[dict[str, Any]]) -> None:
-        lines = "".join(
-            json.dumps(record, separators=(",", ":")) + "\n" for record in records
-        ).encode("ascii")
+    def _write(self, fd: int, records: Iterable[str]) -> None:
+        lines = "".join(f"{record}\n" for record in records).encode("ascii")
         self._digest.update(lines)
         view = memoryview(lines)
         while view:
             view = view[os.write(fd, view) :]
 
 
-def _as_json(entry: Entry) -> dict[str, Any]:
-    return {
-        "entry": INODE,
-        "path_b64": _b64(os.fsencode(entry.path)),
-        "device": entry.stamp.device,
-        "ino": entry.stamp.ino,
-        "born_ns": entry.stamp.born_ns,
-        "before": _state(entry.before),
-        "after": _state(entry.after),
-    }
+def _json(record: Mapping[str, Any]) -> str:
+    return json.dumps(record, separators=(",", ":"))
 
 
-def _state(inode: Inode) -> dict[str, Any]:
-    return {
-        "kind": inode.kind,
-        "uid": inode.uid,
-        "gid": inode.gid,
-        "mode": inode.mode,
-        "access_acl": None if inode.acl.is_minimal else _acl_b64(inode.acl),
-        "default_acl": None
-        if inode.default_acl is None
-        else _acl_b64(inode.default_acl),
-    }
+def _as_json(entry: Entry) -> str:
+    stamp = entry.stamp
+    born_ns = "null" if stamp.born_ns is None else stamp.born_ns
+    return (
+        f'{{"entry":"{INODE}","path_b64":"{_b64(os.fsencode(entry.path))}",'
+        f'"device":{stamp.device},"ino":{stamp.ino},"born_ns":{born_ns},'
+        f'"before":{_state(entry.before)},"after":{_state(entry.after)}}}'
+    )
+
+
+@lru_cache(maxsize=4096)
+def _state(inode: Inode) -> str:
+    """Return the same text for what is alike, as most of a tree is."""
+    acl, default = inode.acl, inode.default_acl
+    return _json(
+        {
+            "kind": inode.kind,
+            "uid": inode.uid,
+            "gid": inode.gid,
+            "mode": inode.mode,
+            "access_acl": None if acl.is_minimal else _acl_b64(acl),
+            "default_acl": None if default is None else _acl_b64(default),
+        }
+    )
 
 
 def _acl_b64(acl: Acl) -> str:

@@ -207,9 +207,10 @@ class _DirectoryRepair:
         batch: list[Step] = []
         try:
             for step in self._steps_until_error():
-                self._judge(step)
                 if step.changes:
                     batch.append(step)
+                else:
+                    self._judge(step)
                 if batch and (step.path == "" or len(batch) >= self._batch_size):
                     self._take(batch)
                     if step.path:
@@ -238,9 +239,6 @@ class _DirectoryRepair:
     def _judge(self, step: Step) -> None:
         if step.refused:
             self._skip(step.refused, step.path)
-        if step.changes:
-            self._changed += 1
-            self._diff.add(step.path, step.before, step.after)
         found = list(step.findings(self._table, step.place.after, step.after))
         for finding in found:
             self._findings.add(finding)
@@ -256,10 +254,9 @@ class _DirectoryRepair:
         for _attempt in range(_ATTEMPTS):
             if self._journal is not None and batch:
                 self._journal.record([self._entry(step) for step in batch])
-                batch[:] = [step for step in batch if not self._change(step)]
+            batch[:] = [step for step in batch if not self._settle(step)]
         for step in batch:
-            if self._journal is not None:
-                self._give_up(step, "changes_all_the_time")
+            self._skip("changes_all_the_time", step.path)
             step.close()
         batch.clear()
 
@@ -269,27 +266,24 @@ class _DirectoryRepair:
     def _absolute(self, step: Step) -> str:
         return os.path.join(self._survey.policy.path, step.path).rstrip("/")
 
-    def _change(self, step: Step) -> bool:
+    def _settle(self, step: Step) -> bool:
         """Change what a step pins; False where it is no longer as recorded."""
-        fd = step.fd
-        if fd is None:
-            return True
-        now = self._survey.step_of_fd(step.path, step.place, fd)
-        if now.before != step.before:
+        now = self._survey.decided_again(step)
+        was = step.before, step.observed.stamp
+        if now.changes and (now.before, now.observed.stamp) != was:
             step.observed, step.after = now.observed, now.after
-            if now.changes:
-                return False
-            self._give_up(step, now.refused)
-        else:
-            self._change_inode(step, fd)
+            return False
+        if now.changes:
+            self._change(now)
+        self._judge(now)
         step.close()
         return True
 
-    def _give_up(self, step: Step, reason: str | None) -> None:
-        """Take a step back that was counted; no reason is that none is needed."""
-        self._changed -= 1
-        if reason is not None:
-            self._skip(reason, step.path)
+    def _change(self, step: Step) -> None:
+        self._changed += 1
+        self._diff.add(step.path, step.before, step.after)
+        if self._journal is not None and step.fd is not None:
+            self._change_inode(step, step.fd)
 
     def _change_inode(self, step: Step, fd: int) -> None:
         try:

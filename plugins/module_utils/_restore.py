@@ -14,7 +14,7 @@ import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from ._access import REGULAR, SETGID, SETUID, Inode
@@ -196,7 +196,7 @@ class _Restore:
     def _observe(self, fd: int) -> Observation:
         observed = observe_fd(fd, self._mounts)
         pretended = self._pretended.get(observed.stamp)
-        return replace(observed, inode=pretended) if pretended else observed
+        return observed._replace(inode=pretended) if pretended else observed
 
     def _pretend(self, each: _Pinned) -> None:
         """Remember, in check mode, for what an earlier call did to the same inode."""

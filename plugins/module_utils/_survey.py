@@ -9,6 +9,7 @@ check mode is the repair that does not. There is no second walk.
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
@@ -33,7 +34,7 @@ from ._fs import (
     Walk,
     has_capability,
     is_gone,
-    observe_fd,
+    observe_again,
     same_permissions,
 )
 from ._identity import user_name
@@ -52,6 +53,8 @@ from ._writers._processes import root_writes_below
 from ._writers._source import NOBODY, Found
 
 _DISTINCT_INODES = 4096
+#: More than any tick of the kernel's clock, which has 1 to 10 ms.
+_TICK_NS = 10**9
 #: What Debian sets (99-protect-links.conf).
 _DEBIANS = {"protected_regular": 2, "protected_hardlinks": 1}
 _BLOCKING = frozenset(
@@ -167,6 +170,7 @@ class Survey:
         """Observe the directory itself and its ancestors."""
         self.policy = policy = with_running(policy, running)
         self.running = running
+        self._before_ns = time.time_ns() - _TICK_NS
         self.tree = tree
         self.observed = tree.observe()
         self.place = Place(
@@ -242,7 +246,7 @@ class Survey:
             return Step(visit.path, place, observed, after, refused)
         if same_permissions(observed.inode, after):
             return Step(visit.path, place, observed, after, visit=visit)
-        return self._pinned(visit, place)
+        return self._pinned(visit, Step(visit.path, place, observed, after))
 
     def _place_of(self, visit: Visit) -> Change:
         """Return the directory of a visit: the walk goes in and out in order."""
@@ -251,32 +255,33 @@ class Survey:
             self._entered.pop()
         return self._entered[-1][1]
 
-    def _pinned(self, visit: Visit, place: Change) -> Step | None:
-        """Pin the inode, and decide again by what the descriptor says."""
+    def _pinned(self, visit: Visit, step: Step) -> Step | None:
         try:
-            fd = visit.pin()
+            step.fd = visit.pin()
         except OSError as error:
             if not is_gone(error):
                 raise
             self.walk.vanished += 1
             return None
-        step = self.step_of_fd(visit.path, place, fd)
-        if not step.changes:
-            os.close(fd)
         return step
 
-    def step_of_fd(self, path: str, place: Change, fd: int) -> Step:
-        """Decide by what a descriptor says now; it is the step's if it changes."""
-        observed = observe_fd(fd, self.tree.mounts)
+    def decided_again(self, step: Step) -> Step:
+        """Return what a step is now, by what the descriptor that it pins says.
+
+        It was decided by a name, and that was some time ago.
+        """
+        fd = step.fd
+        if fd is None:
+            return step
+        observed = observe_again(fd, step.observed, self._before_ns, self.tree.mounts)
         # The log directory itself may be anybody's.
-        decide = self._decide if path else self._plan
+        decide = self._decide if step.path else self._plan
         after, refused = decide(observed.inode)
         if not refused and observed.inode.kind == REGULAR and has_capability(fd):
             after, refused = observed.inode, "privileged_file"
-        step = Step(path, place, observed, after, refused)
-        if not refused and not same_permissions(observed.inode, after):
-            step.fd = fd
-        return step
+        changes = not refused and not same_permissions(observed.inode, after)
+        pinned = fd if changes else None
+        return Step(step.path, step.place, observed, after, refused, pinned)
 
     def _decisions(self, settings: KernelSettings) -> Decision:
         """Return the decision for any inode below, made once for those alike."""

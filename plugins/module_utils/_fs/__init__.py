@@ -5,7 +5,15 @@
 from __future__ import annotations
 
 from ._apply import change, left_by, same_permissions
-from ._inode import Known, Observation, Stamp, has_capability, observe_fd, proc_path
+from ._inode import (
+    Known,
+    Observation,
+    Stamp,
+    has_capability,
+    observe_again,
+    observe_fd,
+    proc_path,
+)
 from ._mounts import read_mounts
 from ._paths import Paths
 from ._private import (
@@ -34,6 +42,7 @@ __all__ = [
     "has_capability",
     "is_gone",
     "left_by",
+    "observe_again",
     "observe_fd",
     "open_private_directory",
     "proc_path",

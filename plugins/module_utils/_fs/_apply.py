@@ -5,14 +5,19 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from functools import lru_cache
+from itertools import chain
+from typing import Callable
 
-from .._access import Inode, Mount
+from .._access import REGULAR, Inode, Mount
 from .._acl import NO_ENTRIES, Acl, encode, in_force, with_mask_of_entries
 from .._errors import HostError
 from ._inode import ACCESS_XATTR, DEFAULT_XATTR, observe_fd, proc_path
+from ._statx import status_of_fd
+
+_DISTINCT_CHANGES = 4096
 
 
 def same_permissions(one: Inode, other: Inode) -> bool:
@@ -20,7 +25,7 @@ def same_permissions(one: Inode, other: Inode) -> bool:
     return one is other or _permissions(one) == _permissions(other)
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=_DISTINCT_CHANGES)
 def _permissions(inode: Inode) -> tuple[object, ...]:
     default = inode.default_acl.meaning if inode.default_acl else None
     return inode.kind, inode.uid, inode.gid, inode.special, inode.acl.meaning, default
@@ -33,19 +38,33 @@ def change(fd: int, before: Inode, after: Inode, mounts: Mapping[int, Mount]) ->
     refused.
     """
     path = proc_path(fd)
-    present = before
-    for stage in stages(before, after):
-        _set(path, present, stage)
-        present = stage
-    now = observe_fd(fd, mounts).inode
+    for call in _calls(before, after):
+        call(path)
+    now = _read_back(fd, after, mounts)
     if now.special != after.special:
         os.chmod(path, after.mode)
-        now = observe_fd(fd, mounts).inode
+        now = _read_back(fd, after, mounts)
     if not same_permissions(now, after):
         raise HostError(
             f"the kernel kept mode {now.mode:04o} where {after.mode:04o} was set; "
             "the file system or a missing capability drops bits"
         )
+
+
+def _read_back(fd: int, after: Inode, mounts: Mapping[int, Mount]) -> Inode:
+    """Return what the kernel made of it; of a file the mode tells enough."""
+    status = status_of_fd(fd)
+    kept = status.uid, status.gid, status.mode & 0o7777
+    if after.kind == REGULAR and kept == (after.uid, after.gid, after.mode):
+        return after
+    return observe_fd(fd, mounts).inode
+
+
+@lru_cache(maxsize=_DISTINCT_CHANGES)
+def _calls(before: Inode, after: Inode) -> tuple[Callable[[str], None], ...]:
+    """Return the system calls, which are the same for all that is alike."""
+    left = stages(before, after)
+    return tuple(chain.from_iterable(map(_call_for, (before, *left), left)))
 
 
 def stages(before: Inode, after: Inode) -> list[Inode]:
@@ -94,14 +113,15 @@ def _in_between(before: Acl, after: Acl) -> Acl:
     return with_mask_of_entries(acl)
 
 
-def _set(path: str, present: Inode, stage: Inode) -> None:
-    """Make the one system call, if any, that leads to the next stage."""
+def _call_for(present: Inode, stage: Inode) -> Iterator[Callable[[str], None]]:
+    """Yield the one system call, if any, that leads to the next stage."""
     if (present.uid, present.gid) != (stage.uid, stage.gid):
-        os.chown(path, stage.uid, stage.gid)
+        yield lambda path: os.chown(path, stage.uid, stage.gid)
     if present.acl != stage.acl:
         # A minimal ACL sets the mode's bits and drops the attribute at once.
-        os.setxattr(path, ACCESS_XATTR, encode(stage.acl))
+        acl = encode(stage.acl)
+        yield lambda path: os.setxattr(path, ACCESS_XATTR, acl)
     if present.default_acl != stage.default_acl:
         default = stage.default_acl
         value = NO_ENTRIES if default is None else encode(default)
-        os.setxattr(path, DEFAULT_XATTR, value)
+        yield lambda path: os.setxattr(path, DEFAULT_XATTR, value)

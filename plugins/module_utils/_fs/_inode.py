@@ -8,9 +8,9 @@ import errno
 import os
 import stat
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import lru_cache
-from typing import Callable, Optional
+from typing import Callable, NamedTuple, Optional
 
 from .._access import DIRECTORY, REGULAR, Inode, Mount
 from .._acl import decode, from_mode
@@ -48,8 +48,7 @@ _KINDS = {
 }
 
 
-@dataclass(frozen=True)
-class Stamp:
+class Stamp(NamedTuple):
     """What tells one inode from another that later has the same number.
 
     ``born_ns`` is the birth time in nanoseconds, None where the file system
@@ -61,13 +60,16 @@ class Stamp:
     born_ns: int | None
 
 
-@dataclass(frozen=True)
-class Observation:
-    """An inode as it was read, and which one it was."""
+class Observation(NamedTuple):
+    """An inode as it was read, which one it was, and when it last changed.
+
+    ``changed_ns`` is the ctime in nanoseconds since the epoch.
+    """
 
     inode: Inode
     stamp: Stamp
     mount_id: int | None
+    changed_ns: int
 
 
 def proc_path(fd: int) -> str:
@@ -80,7 +82,27 @@ def proc_path(fd: int) -> str:
 
 def observe_fd(fd: int, mounts: Mapping[int, Mount]) -> Observation:
     """Read the inode of a descriptor, which may be an O_PATH one."""
-    status, path = status_of_fd(fd), proc_path(fd)
+    return _observed_fd(status_of_fd(fd), fd, mounts)
+
+
+def observe_again(
+    fd: int, seen: Observation, before_ns: int, mounts: Mapping[int, Mount]
+) -> Observation:
+    """Read an inode that was ``seen``; what is certainly the same still is not read.
+
+    Whatever changes an inode sets its ctime. ``before_ns`` is a time before it
+    was seen by more than the tick of the kernel's clock, in which a second
+    change would not show.
+    """
+    status = status_of_fd(fd)
+    stamp = Stamp(status.device, status.ino, status.born_ns)
+    if status.changed_ns == seen.changed_ns < before_ns and stamp == seen.stamp:
+        return seen
+    return _observed_fd(status, fd, mounts)
+
+
+def _observed_fd(status: Status, fd: int, mounts: Mapping[int, Mount]) -> Observation:
+    path = proc_path(fd)
     format_bits = status.mode & _FORMAT
     access = default = None
     if format_bits in _HAVE_ACLS:
@@ -137,7 +159,7 @@ def _observed(
         mount_of(mounts, status.mount_id),
     )
     stamp = Stamp(status.device, status.ino, status.born_ns)
-    return Observation(inode, stamp, status.mount_id)
+    return Observation(inode, stamp, status.mount_id, status.changed_ns)
 
 
 def _read_xattr(path: str, attribute: str, follow: bool) -> bytes | None:
@@ -203,4 +225,4 @@ def supports_acls(fd: int) -> bool:
 def without_acls(observation: Observation) -> Observation:
     """Mark an observation: its file system keeps no ACLs."""
     mount = replace(observation.inode.mount, acl_supported=False)
-    return replace(observation, inode=replace(observation.inode, mount=mount))
+    return observation._replace(inode=replace(observation.inode, mount=mount))

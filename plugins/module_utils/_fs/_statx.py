@@ -23,8 +23,8 @@ _AT_SYMLINK_NOFOLLOW, _AT_NO_AUTOMOUNT = 0x100, 0x800
 _FLAGS = _AT_SYMLINK_NOFOLLOW | _AT_NO_AUTOMOUNT
 _BASIC_STATS, _BTIME, _MNT_ID = 0x7FF, 0x800, 0x1000
 _WANTED = _BASIC_STATS | _BTIME | _MNT_ID
-# mask, attributes, nlink, uid, gid, mode, ino, btime, device, mount id
-_LAYOUT = struct.Struct("=I4xQIIIH2xQ40xqI4x40xIIQ")
+# mask, attributes, nlink, uid, gid, mode, ino, btime, ctime, device, mount id
+_LAYOUT = struct.Struct("=I4xQIIIH2xQ40xqI4xqI28xIIQ")
 # attributes to gid as they are, mode, device, mount id
 _GLANCE = struct.Struct("=8x20sH106xQQ").unpack_from
 _ENCODING, _ERRORS = sys.getfilesystemencoding(), sys.getfilesystemencodeerrors()
@@ -33,7 +33,7 @@ _BUFFER = ctypes.create_string_buffer(256)
 
 
 class Status(NamedTuple):
-    """What statx said; None where it is not known."""
+    """What statx said, times in nanoseconds; None where it is not known."""
 
     attributes: int
     links: int
@@ -43,6 +43,7 @@ class Status(NamedTuple):
     ino: int
     device: int
     born_ns: int | None
+    changed_ns: int
     mount_id: int | None
 
 
@@ -96,6 +97,8 @@ def last_status() -> Status:
         ino,
         born_s,
         born_ns,
+        changed_s,
+        changed_ns,
         major,
         minor,
         mount_id,
@@ -109,6 +112,7 @@ def last_status() -> Status:
         ino,
         os.makedev(major, minor),
         born_s * 10**9 + born_ns if mask & _BTIME else None,
+        changed_s * 10**9 + changed_ns,
         mount_id if mask & _MNT_ID else None,
     )
 

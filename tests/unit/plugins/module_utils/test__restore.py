@@ -682,17 +682,17 @@ JUDGED = {
 @pytest.mark.parametrize(("present", "stamp", "verdict"), JUDGED.values(), ids=JUDGED)
 def test_judge(present: Inode, stamp: Stamp, verdict: str) -> None:
     entry = Entry("/srv/log", STAMP, BEFORE, AFTER)
-    assert judge(entry, Observation(present, stamp, 1)) == verdict
+    assert judge(entry, Observation(present, stamp, 1, 0)) == verdict
 
 
 @pytest.mark.parametrize("bit", [SETUID, SETGID, SETUID | SETGID])
 def test_no_file_gets_setuid_or_setgid(bit: int) -> None:
     before = replace(BEFORE, special=bit)
-    found = Observation(AFTER, STAMP, 1)
+    found = Observation(AFTER, STAMP, 1, 0)
     assert judge(Entry("/x", STAMP, before, AFTER), found) == "privileged_file"
     directory = Inode(DIRECTORY, WEB, WEB, bit | STICKY, from_mode(0o750))
     after = replace(directory, special=SETGID, gid=QUEUE)
-    found = Observation(after, STAMP, 1)
+    found = Observation(after, STAMP, 1, 0)
     assert judge(Entry("/x", STAMP, directory, after), found) == "restore"
 
 
@@ -704,7 +704,7 @@ def test_secret_of_roots_that_may_be_another_file(
 ) -> None:
     stamp = Stamp(1, 2, born_ns)
     entry = Entry("/x", stamp, READABLE, SECRET)
-    assert judge(entry, Observation(SECRET, stamp, 1)) == verdict
+    assert judge(entry, Observation(SECRET, stamp, 1, 0)) == verdict
 
 
 # Interrupted

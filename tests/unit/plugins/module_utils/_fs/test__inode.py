@@ -7,8 +7,10 @@ import os
 import socket
 import stat
 import subprocess
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Callable
 
@@ -18,6 +20,7 @@ from ansible_collections.logward.permissions.plugins.module_utils._acl import Ac
 from ansible_collections.logward.permissions.plugins.module_utils._fs import (
     Observation,
     has_capability,
+    observe_again,
     observe_fd,
 )
 from ansible_collections.logward.permissions.plugins.module_utils._fs._inode import (
@@ -206,6 +209,67 @@ def test_file_system_without_acls(site: Path, mounted: Callable[..., Path]) -> N
     observation = without_acls(observed(site))
     assert not observation.inode.mount.acl_supported
     assert observation.stamp == observed(site).stamp
+
+
+LATER = 2**62
+
+
+def _observed_again(path: Path, seen: Observation, before_ns: int) -> Observation:
+    with pinned(path) as fd:
+        return observe_again(fd, seen, before_ns, read_mounts())
+
+
+def _as_if_other(seen: Observation) -> Observation:
+    """Return the same inode with permissions that it does not have."""
+    return seen._replace(inode=replace(seen.inode, uid=WEB))
+
+
+def test_what_has_not_changed_is_not_read_again(site: Path) -> None:
+    path = site / "file"
+    path.touch()
+    wrong = _as_if_other(observed(path))
+    assert _observed_again(path, wrong, LATER) is wrong
+
+
+def test_what_may_have_changed_within_a_tick_is_read_again(site: Path) -> None:
+    path = site / "file"
+    path.touch()
+    seen = observed(path)
+    assert _observed_again(path, _as_if_other(seen), seen.changed_ns) == seen
+
+
+AFTERWARDS: dict[str, Callable[[Path], object]] = {
+    "mode": lambda path: path.chmod(0o600),
+    "owner": lambda path: os.chown(path, WEB, -1),
+    "ACL": lambda path: subprocess.run(
+        ["setfacl", "-m", "u:64001:r", path], check=True
+    ),
+    "link": lambda path: os.link(path, f"{path}.link"),
+    "content": lambda path: path.write_text("x"),
+}
+
+
+@pytest.mark.parametrize("change", AFTERWARDS.values(), ids=AFTERWARDS)
+def test_what_has_changed_is_read_again(
+    site: Path, change: Callable[[Path], object]
+) -> None:
+    path = site / "file"
+    path.touch()
+    wrong = _as_if_other(observed(path))
+    time.sleep(0.02)
+    change(path)
+    again = _observed_again(path, wrong, LATER)
+    assert again == observed(path)
+    assert again.changed_ns == path.stat().st_ctime_ns
+
+
+def test_another_inode_is_read(site: Path) -> None:
+    for name in ("file", "other"):
+        (site / name).touch()
+    seen = observed(site / "file")
+    other = observed(site / "other")
+    as_old = seen._replace(changed_ns=other.changed_ns)
+    assert _observed_again(site / "other", as_old, LATER) == other
 
 
 def test_inode_that_is_not_there() -> None:

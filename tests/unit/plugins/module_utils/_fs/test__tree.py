@@ -95,12 +95,12 @@ def test_other_mounts_where_the_kernel_does_not_name_them(
 ) -> None:
     (site / "own").mkdir()
     with opened(mounted(site / "other", "-t", "tmpfs", "none")) as other:
-        seen = replace(other.observe(), mount_id=None)
+        seen = other.observe()._replace(mount_id=None)
     with opened(site / "own") as own, opened(site) as tree:
         assert tree.is_other_mount(seen)
-        assert not tree.is_other_mount(replace(own.observe(), mount_id=None))
+        assert not tree.is_other_mount(own.observe()._replace(mount_id=None))
         # On an overlay, files are of other devices.
-        file = replace(seen, inode=replace(seen.inode, kind=REGULAR))
+        file = seen._replace(inode=replace(seen.inode, kind=REGULAR))
         assert not tree.is_other_mount(file)
 
 
