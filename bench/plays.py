@@ -29,6 +29,7 @@ BARE = """\
     - name: One module task
       logward.permissions.log_directory_info:
         directories: "{{ logward_directories }}"
+        max_listed: 5
 """
 
 
