@@ -14,6 +14,7 @@ from ._discover import suggest_policy
 from ._errors import HostError
 from ._findings import KINDS, Finding, Findings
 from ._fs import MissingDirectory, Tree
+from ._host import KernelSettings, read_kernel_settings
 from ._identity import user_name
 from ._judge import judged_inodes
 from ._laravel import application_of_logs, daily_log
@@ -29,12 +30,7 @@ from ._result import (
     inode_fields,
     next_file_fields,
 )
-from ._survey import (
-    KernelSettings,
-    Survey,
-    read_kernel_settings,
-    unreadable_findings,
-)
+from ._survey import Survey, unreadable_findings
 from ._writers._source import NOBODY, Found, Problem
 
 

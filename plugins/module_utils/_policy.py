@@ -9,7 +9,7 @@ import os
 import pwd
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any, Callable
 
@@ -152,6 +152,17 @@ class Policy:
     def excluded(self) -> Callable[[str], bool]:
         """Tells whether a path, relative to the directory, is left alone."""
         return _matching_any(self.exclude)
+
+
+def confined(policy: Policy, module: str | None) -> Policy:
+    """Return the policy on a host whose security module decides about everybody."""
+    if module is None:
+        return policy
+    writers, readers, others = (
+        tuple(replace(each, confined_by=module) for each in identities)
+        for identities in (policy.writers, policy.readers, policy.others)
+    )
+    return replace(policy, writers=writers, readers=readers, others=others)
 
 
 @lru_cache(maxsize=64)

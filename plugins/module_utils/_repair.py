@@ -14,6 +14,7 @@ from typing import Any
 from ._errors import HostError, OptionError
 from ._findings import KINDS, Findings
 from ._fs import MissingDirectory, Tree, change
+from ._host import KernelSettings, read_kernel_settings, require_root
 from ._journal import (
     BATCH,
     Entry,
@@ -37,14 +38,7 @@ from ._predict import (
 )
 from ._result import Diff
 from ._runs import KEEP, Keep, prune
-from ._survey import (
-    KernelSettings,
-    Step,
-    Survey,
-    read_kernel_settings,
-    require_root,
-    unreadable_findings,
-)
+from ._survey import Step, Survey, unreadable_findings
 from ._writers._live import running_writers
 from ._writers._source import Found
 

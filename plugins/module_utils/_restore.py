@@ -31,6 +31,7 @@ from ._fs import (
     read_mounts,
     same_permissions,
 )
+from ._host import require_root
 from ._journal import (
     LATEST,
     Entry,
@@ -45,7 +46,6 @@ from ._plan import change_refusal
 from ._policy import checked_path
 from ._result import Diff
 from ._runs import Run, Runs
-from ._survey import require_root
 
 _RESTORE, _AS_BEFORE = "restore", "as_before"
 

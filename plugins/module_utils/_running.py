@@ -13,7 +13,7 @@ from ._findings import Finding
 from ._identity import Identity, group_name, user_name
 from ._laravel import application_of_logs
 from ._names import display
-from ._policy import Policy
+from ._policy import Policy, confined
 from ._writers._source import Found, Writer
 
 
@@ -32,17 +32,6 @@ def with_running(policy: Policy, found: Found) -> Policy:
         others=_with_pids(policy.others, writers),
         running=_with_pids(_different(policy, writers), writers),
     )
-
-
-def confined(policy: Policy, module: str | None) -> Policy:
-    """Return the policy on a host whose security module decides about everybody."""
-    if module is None:
-        return policy
-    writers, readers, others = (
-        tuple(replace(each, confined_by=module) for each in identities)
-        for identities in (policy.writers, policy.readers, policy.others)
-    )
-    return replace(policy, writers=writers, readers=readers, others=others)
 
 
 def _writing_below(policy: Policy, found: Found) -> list[Writer]:

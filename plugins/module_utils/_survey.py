@@ -22,7 +22,6 @@ from ._access import (
     Place,
     others_create,
 )
-from ._errors import HostError
 from ._findings import KINDS, Finding
 from ._fs import (
     WHOLE,
@@ -37,7 +36,7 @@ from ._fs import (
     observe_again,
     same_permissions,
 )
-from ._identity import user_name
+from ._host import KernelSettings
 from ._names import display
 from ._plan import (
     breaks_promise,
@@ -55,8 +54,6 @@ from ._writers._source import NOBODY, Found
 _DISTINCT_INODES = 4096
 #: More than any tick of the kernel's clock, which has 1 to 10 ms.
 _TICK_NS = 10**9
-#: What Debian sets (99-protect-links.conf).
-_DEBIANS = {"protected_regular": 2, "protected_hardlinks": 1}
 _BLOCKING = frozenset(
     [
         "acl_unsupported",
@@ -67,14 +64,6 @@ _BLOCKING = frozenset(
         "root_daemon_directory",
     ]
 )
-
-
-@dataclass(frozen=True)
-class KernelSettings:
-    """The sysctls that change the answers (Documentation/admin-guide/sysctl/fs.rst)."""
-
-    protected_regular: int
-    protected_hardlinks: bool
 
 
 @dataclass(frozen=True)
@@ -318,30 +307,3 @@ def unreadable_findings(path: str, count: int, first: str) -> Iterator[Finding]:
         message = f"{KINDS['unreadable'].title}: {first}"
         evidence = f"{count} unreadable"
         yield Finding("unreadable", path, display(path), evidence, display(message))
-
-
-def require_root() -> None:
-    """Raise HostError where this process could not see and set everything."""
-    if os.geteuid() != 0:
-        raise HostError(
-            f"this module needs root, and runs as {user_name(os.geteuid())}. "
-            "Set become: true"
-        )
-
-
-def read_kernel_settings() -> KernelSettings:
-    """Read the sysctls; a kernel without one has no such protection."""
-    return KernelSettings(
-        protected_regular=_sysctl("protected_regular"),
-        protected_hardlinks=bool(_sysctl("protected_hardlinks")),
-    )
-
-
-def _sysctl(name: str) -> int:
-    try:
-        with open(f"/proc/sys/fs/{name}", encoding="ascii") as file:
-            return int(file.read())
-    except FileNotFoundError:
-        return 0
-    except PermissionError:  # only root may read them
-        return _DEBIANS[name]

@@ -31,6 +31,9 @@ from ansible_collections.logward.permissions.plugins.module_utils._fs import (
     Tree,
     observe_fd,
 )
+from ansible_collections.logward.permissions.plugins.module_utils._host import (
+    KernelSettings,
+)
 from ansible_collections.logward.permissions.plugins.module_utils._identity import (
     Identity,
     resolve,
@@ -38,9 +41,6 @@ from ansible_collections.logward.permissions.plugins.module_utils._identity impo
 from ansible_collections.logward.permissions.plugins.module_utils._policy import (
     Policy,
     parse_policies,
-)
-from ansible_collections.logward.permissions.plugins.module_utils._survey import (
-    KernelSettings,
 )
 from ansible_collections.logward.permissions.tests.unit.plugins.module_utils._writers.files import (
     within,
@@ -94,6 +94,27 @@ def test_the_kernel_agrees_with_the_prediction(logs: Path) -> None:
     assert ("nobody", "create", "nobody", "") not in granted
     assert ("root", "append", "daemon", "") in granted
     assert ("nobody", "append", "root", "") not in granted
+
+
+def test_many_directories_are_each_answered_as_if_they_were_alone(
+    logs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    others = []
+    for number, mode in enumerate([0o755, 0o700, 0o777, 0o555] * 2):
+        other = logs.parent / f"{number}"
+        other.mkdir()
+        os.chown(other, 65534 if number % 3 else 0, 0)
+        for name in range(number):
+            (other / f"{name}.log").touch(0o600 + name)
+        other.chmod(mode)
+        others.append(other)
+    policies = [policy_for(each) for each in others]
+    policies[5] = policy_for(others[5], writers=["root"], readers=["daemon"])
+    alone = [probe for each in policies for probe in _probe.probe([each], 3)["probes"]]
+    assert {probe["allowed"] for probe in alone} == {True, False}
+    monkeypatch.setattr(_probe, "_DIRECTORIES_AT_ONCE", 3)
+    assert _probe.probe(policies, 3)["probes"] == alone
+    assert {probe["directory"] for probe in alone} == {str(each) for each in others}
 
 
 def test_a_wrong_prediction_is_found(
@@ -188,7 +209,7 @@ def test_what_takes_the_place_of_a_log_is_not_followed_and_does_not_block(
 ) -> None:
     append = _probe._MODES["append"]
     with closing(Tree(str(logs))) as tree:
-        probe = _probe._DirectoryProbe(policy_for(logs), tree)
+        probe = _probe._DirectoryProbe(policy_for(logs), tree, 20)
         fd = probe._opener(identity, "today.log", append)()
         assert fcntl.fcntl(fd, fcntl.F_GETFL) & os.O_APPEND
         os.close(fd)
@@ -202,18 +223,14 @@ def test_what_takes_the_place_of_a_log_is_not_followed_and_does_not_block(
 
 def test_root_goes_by_the_descriptor_and_others_by_the_path(logs: Path) -> None:
     with closing(Tree(str(logs))) as tree:
-        probe = _probe._DirectoryProbe(policy_for(logs), tree)
+        probe = _probe._DirectoryProbe(policy_for(logs), tree, 20)
         logs.rename(logs.with_name("moved"))
         os.close(probe._opener(ROOT, "today.log", os.O_RDONLY)())
         with pytest.raises(FileNotFoundError):
             probe._opener(DAEMON, "today.log", os.O_RDONLY)()
-        result, next_file = probe._create(ROOT)
-        assert (result["allowed"], result["error"]) == (True, None)
-        assert next_file is not None
-        os.close(next_file.fd)
-        result, next_file = probe._create(DAEMON)
-        assert (result["allowed"], result["error"]) == (None, "ENOENT")
-        assert next_file is None
+        os.close(probe.creation(ROOT).opener())
+        with pytest.raises(FileNotFoundError):
+            probe.creation(DAEMON).opener()
 
 
 def test_roots_next_file_is_created_in_the_directory(logs: Path) -> None:

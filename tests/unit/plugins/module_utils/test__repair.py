@@ -21,6 +21,7 @@ from typing import Any, Callable
 import pytest
 
 from ansible_collections.logward.permissions.plugins.module_utils import (
+    _host,
     _repair,
     _survey,
 )
@@ -321,7 +322,7 @@ def test_file_of_root(
 def test_file_of_root_where_anybody_may_link_to_it(
     run: Repair, logs: Path, listing: Listing, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    unprotected = _survey.KernelSettings(2, protected_hardlinks=False)
+    unprotected = _host.KernelSettings(2, protected_hardlinks=False)
     monkeypatch.setattr(_repair, "read_kernel_settings", lambda: unprotected)
     of_root = log_file(logs / "root.log", 0)
     before = listing(of_root)

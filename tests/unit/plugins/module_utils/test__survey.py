@@ -15,19 +15,16 @@ import pytest
 from ansible_collections.logward.permissions.plugins.module_utils._access import (
     SETGID,
 )
-from ansible_collections.logward.permissions.plugins.module_utils._errors import (
-    HostError,
-)
 from ansible_collections.logward.permissions.plugins.module_utils._fs import Tree
+from ansible_collections.logward.permissions.plugins.module_utils._host import (
+    KernelSettings,
+)
 from ansible_collections.logward.permissions.plugins.module_utils._policy import (
     parse_policies,
 )
 from ansible_collections.logward.permissions.plugins.module_utils._survey import (
-    KernelSettings,
     Step,
     Survey,
-    read_kernel_settings,
-    require_root,
 )
 
 WEB, STRANGER = 64001, 64009
@@ -219,17 +216,3 @@ def test_directory_that_cannot_be_changed_blocks(logs: Path, flag: str) -> None:
         subprocess.run(["chattr", f"-{flag}", logs], check=True)
     assert finding is not None
     assert finding.code == "immutable"
-
-
-def test_kernel_settings_are_those_of_the_kernel() -> None:
-    settings = read_kernel_settings()
-    for name in ("protected_regular", "protected_hardlinks"):
-        text = Path(f"/proc/sys/fs/{name}").read_text()
-        assert int(getattr(settings, name)) == int(text)
-
-
-def test_require_root(monkeypatch: pytest.MonkeyPatch) -> None:
-    require_root()
-    monkeypatch.setattr(os, "geteuid", lambda: 64001)
-    with pytest.raises(HostError, match=r"needs root, and runs as 64001\. Set become"):
-        require_root()
