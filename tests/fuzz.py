@@ -102,11 +102,11 @@ class Progress:
 def progress_line(done: int, wanted: int, seconds: float) -> str:
     """Return a line of at most 79 columns: a bar, and what it means."""
     filled = min(_BAR, _BAR * done // wanted)
-    bar = "#" * filled + "." * (_BAR - filled)
+    drawn = "#" * filled + "." * (_BAR - filled)
     rate = done / seconds if seconds else 0
     left = max(wanted - done, 0) / rate if rate else 0
     minutes, rest = divmod(round(left), 60)
-    return f"[{bar}] {done:,} of {wanted:,}, {rate:,.0f}/s, {minutes}:{rest:02} left"
+    return f"[{drawn}] {done:,} of {wanted:,}, {rate:,.0f}/s, {minutes}:{rest:02} left"
 
 
 def compare(part: Part, told: Callable[[int], None]) -> Outcome:

@@ -283,7 +283,7 @@ def _unknown(policy: Policy) -> Iterator[Finding]:
             ", ".join(names),
             f"{module} may deny {', '.join(names)} what the permissions grant: "
             "whether they can write here, it decides",
-            _DENIALS.get(str(module).split(" ")[0]),
+            _DENIALS.get(str(module).partition(" ")[0]),
         )
 
 

@@ -252,9 +252,9 @@ def test_order_is_that_of_the_run_from_its_end(
 ) -> None:
     for number in range(BATCH):
         log_file(logs / f"{number}.log")
-    orders: dict[str, list[str]] = {}
-    for module in (_repair, _restore):
-        order = orders.setdefault(module.__name__, [])
+    done: list[str] = []
+    undone: list[str] = []
+    for module, order in ((_repair, done), (_restore, undone)):
 
         def watched(
             fd: int, *rest: Any, order: list[str] = order, real: Any = module.change
@@ -265,7 +265,6 @@ def test_order_is_that_of_the_run_from_its_end(
         monkeypatch.setattr(module, "change", watched)
     repair()
     take_back()
-    done, undone = orders.values()
     assert len(done) == BATCH + 4
     assert undone == done[::-1]
 

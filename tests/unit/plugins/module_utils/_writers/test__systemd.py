@@ -102,7 +102,7 @@ def test_a_debian_host(tmp_path: Path) -> None:
     found = discover(systemctl, host(tmp_path, files))
     (arguments,) = asked
     assert arguments[:3] == ("show", "--type=service", "--all")
-    key, _, names = arguments[3].partition("=")
+    key, _equals, names = arguments[3].partition("=")
     first = text.split("\n\n")[1]  # behind the comment
     assert (key, len(arguments)) == ("--property", 4)
     assert set(names.split(",")) == {
