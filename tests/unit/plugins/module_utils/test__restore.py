@@ -247,6 +247,14 @@ def test_older_run_is_taken_back_by_name(
     assert state(logs) == before
 
 
+def _noting(real: Callable[..., None], paths: list[str]) -> Callable[..., None]:
+    def change(fd: int, *rest: Any) -> None:
+        paths.append(os.readlink(f"/proc/self/fd/{fd}"))
+        real(fd, *rest)
+
+    return change
+
+
 def test_order_is_that_of_the_run_from_its_end(
     repair: Call, take_back: Call, logs: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -255,14 +263,7 @@ def test_order_is_that_of_the_run_from_its_end(
     done: list[str] = []
     undone: list[str] = []
     for module, order in ((_repair, done), (_restore, undone)):
-
-        def watched(
-            fd: int, *rest: Any, order: list[str] = order, real: Any = module.change
-        ) -> None:
-            order.append(os.readlink(f"/proc/self/fd/{fd}"))
-            real(fd, *rest)
-
-        monkeypatch.setattr(module, "change", watched)
+        monkeypatch.setattr(module, "change", _noting(module.change, order))
     repair()
     take_back()
     assert len(done) == BATCH + 4
