@@ -138,12 +138,16 @@ endif
 bench:
 	@tests/setup unit
 	@$(IN_ENV) python bench/audit.py
+	@$(IN_ENV) python bench/repair.py
 	@$(IN_ENV) python bench/plays.py
+	@$(IN_ENV) python bench/repair_plays.py
 
 .PHONY: bench-large
 bench-large:
 	@tests/setup unit
 	@$(IN_ENV) python bench/audit.py --files 1000000 --rounds 3
+	@$(IN_ENV) python bench/repair.py --files 1000000 --rounds 1
+	@$(IN_ENV) python bench/repair_plays.py --files 100000 --rounds 1
 
 .PHONY: fuzz
 fuzz:

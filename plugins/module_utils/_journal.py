@@ -37,7 +37,7 @@ from ._fs import (
 )
 
 FORMAT = 1
-BATCH = 256
+BATCH = 800
 LATEST = "latest"
 INODE = "inode"
 _RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")

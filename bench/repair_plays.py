@@ -1,0 +1,120 @@
+# Copyright: Logward contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""A play that repairs a tree, beside the plays that people write today.
+
+``file`` and ``posix.acl`` do less than the others: ansible.posix.acl stops at
+the first file that is right, files get no setgid parent, and nothing is
+journaled. On this machine, with a local connection. Needs root and acl.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from audit import PYTHON, ROOT, made
+from compare import Run, interleaved, print_table, wall
+from repair import CHAIN, USER, trees
+
+ENTRIES = (
+    ("user", "www-data", "rwX"),
+    ("user", "daemon", "rwX"),
+    ("user", "nobody", "rX"),
+    ("group", "adm", "rX"),
+)
+
+
+def main() -> None:
+    """Make the trees, measure, print a table for each."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--files", type=int, default=10_000)
+    parser.add_argument("--rounds", type=int, default=5)
+    options = parser.parse_args()
+    os.environ["ANSIBLE_CONFIG"] = str(ROOT / "ansible.cfg")
+    with TemporaryDirectory(prefix="logward-bench-", dir="/srv") as place:
+        logs = made(Path(place), options.files)
+        for title, wrong in trees(logs).items():
+            runs = {
+                name: _after(wrong, run)
+                for name, run in plays(logs, Path(place)).items()
+            }
+            seconds = interleaved(runs, options.rounds)
+            print_table(
+                f"Plays, {options.files:,} files, {title}", seconds, "log_directory"
+            )
+
+
+def plays(logs: Path, place: Path) -> Mapping[str, Run]:
+    """Return the plays, by what does the work in them."""
+    declared = {
+        "path": str(logs),
+        "writers": ["www-data", "daemon", "root"],
+        "readers": ["@adm", "nobody"],
+    }
+    repair = {"directories": [declared], "journal_dir": str(place / "journal")}
+    ours = {"name": "Repair", "logward.permissions.log_directory": repair}
+    return {
+        "log_directory": _play(place / "ours.yml", [ours]),
+        "shell: the chain": _play(place / "chain.yml", _chain(logs)),
+        "file and posix.acl": _play(place / "acl.yml", _file_and_acl(logs)),
+    }
+
+
+def _play(path: Path, tasks: list[dict[str, object]]) -> Run:
+    play = {"hosts": "all", "become": True, "gather_facts": False, "tasks": tasks}
+    path.write_text(json.dumps([play]))
+    return wall(
+        *("ansible-playbook", "-i", "localhost,", "-c", "local"),
+        *("-e", f"ansible_python_interpreter={PYTHON}", str(path)),
+    )
+
+
+def _chain(logs: Path) -> list[dict[str, object]]:
+    command = CHAIN.replace('"$0"', str(logs))
+    return [{"name": "Repair", "ansible.builtin.shell": command}]
+
+
+def _file_and_acl(logs: Path) -> list[dict[str, object]]:
+    file = {
+        "path": str(logs),
+        "state": "directory",
+        "recurse": True,
+        "owner": USER,
+        "group": USER,
+        "mode": "u=rwX,g=rwX,o=rX",
+    }
+    tasks: list[dict[str, object]] = [
+        {"name": "Owner, group and mode", "ansible.builtin.file": file}
+    ]
+    for default in (False, True):
+        for etype, entity, permissions in ENTRIES:
+            acl = {
+                "path": str(logs),
+                "recursive": True,
+                "default": default,
+                "etype": etype,
+                "entity": entity,
+                "permissions": permissions,
+                "state": "present",
+            }
+            tasks.append({"name": f"ACL of {entity}", "ansible.posix.acl": acl})
+    return tasks
+
+
+def _after(wrong: tuple[str, ...], run: Run) -> Run:
+    def timed() -> float:
+        subprocess.run(wrong, check=True)
+        os.sync()
+        return run()
+
+    return timed
+
+
+if __name__ == "__main__":
+    main()
