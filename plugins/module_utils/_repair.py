@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
@@ -258,7 +257,8 @@ class _DirectoryRepair:
         return Entry(self._absolute(step), step.observed.stamp, step.before, step.after)
 
     def _absolute(self, step: Step) -> str:
-        return os.path.join(self._survey.policy.path, step.path).rstrip("/")
+        path = self._survey.policy.path
+        return f"{path}/{step.path}" if step.path else path
 
     def _settle(self, step: Step) -> bool:
         """Change what a step pins; False where it is no longer as recorded."""
