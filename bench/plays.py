@@ -28,8 +28,8 @@ BARE = """\
   tasks:
     - name: One module task
       logward.permissions.log_directory_info:
-        directories: "{{ logward_directories }}"
-        max_listed: 5
+        directories: "{{{{ logward_directories }}}}"
+        max_listed: {listed}
 """
 
 
@@ -56,8 +56,10 @@ def contestants(place: Path) -> Mapping[str, Run]:
         declared.append({"path": str(logs), **writers})
     variables = place / "variables.json"
     variables.write_text(json.dumps({"logward_directories": declared}))
-    bare = place / "bare.yml"
-    bare.write_text(BARE)
+    bare = {}
+    for listed in (100, 5):
+        bare[listed] = place / f"bare-{listed}.yml"
+        bare[listed].write_text(BARE.format(listed=listed))
     common = (
         *("ansible-playbook", "-i", "localhost,", "-c", "local"),
         *("-e", f"@{variables}", "-e", f"ansible_python_interpreter={PYTHON}"),
@@ -66,7 +68,8 @@ def contestants(place: Path) -> Mapping[str, Run]:
     return {
         "audit playbook": wall(*common, audit),
         "without the probe": wall(*common, "-e", "logward_probe=false", audit),
-        "a bare module task": wall(*common, str(bare)),
+        "a bare module task": wall(*common, str(bare[100])),
+        "with max_listed: 5": wall(*common, str(bare[5])),
         "ansible.builtin.ping": wall(
             *("ansible", "all", "-i", "localhost,", "-c", "local", "-m", "ping"),
             *("-e", f"ansible_python_interpreter={PYTHON}"),
