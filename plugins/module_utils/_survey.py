@@ -124,7 +124,8 @@ class Step:
         for finding in table.findings(self.path, place, inode):
             if self.refused:
                 # No repair will help with what is not repaired.
-                yield replace(finding, remedy=KINDS[self.refused].remedy)
+                remedy = finding.remedy or KINDS[self.refused].remedy
+                yield replace(finding, remedy=remedy)
             else:
                 yield finding
 

@@ -15,16 +15,33 @@ import pytest
 from ansible_collections.logward.permissions.plugins.module_utils._access import (
     SETGID,
 )
+from ansible_collections.logward.permissions.plugins.module_utils._findings import (
+    KINDS,
+)
 from ansible_collections.logward.permissions.plugins.module_utils._fs import Tree
 from ansible_collections.logward.permissions.plugins.module_utils._host import (
     KernelSettings,
 )
+from ansible_collections.logward.permissions.plugins.module_utils._identity import (
+    Identity,
+)
 from ansible_collections.logward.permissions.plugins.module_utils._policy import (
     parse_policies,
+)
+from ansible_collections.logward.permissions.plugins.module_utils._predict import (
+    AccessTable,
 )
 from ansible_collections.logward.permissions.plugins.module_utils._survey import (
     Step,
     Survey,
+)
+from ansible_collections.logward.permissions.plugins.module_utils._writers._sandbox import (
+    Sandbox,
+    Surroundings,
+)
+from ansible_collections.logward.permissions.plugins.module_utils._writers._source import (
+    Found,
+    Writer,
 )
 
 WEB, STRANGER = 64001, 64009
@@ -178,6 +195,30 @@ def test_step_pins_what_is_to_be_changed_and_nothing_else(logs: Path) -> None:
         "app.log": (None, True),
         "foreign.log": ("foreign_owner", False),
         "link": ("symbolic_link", False),
+    }
+
+
+def test_what_is_left_alone_may_still_have_a_remedy_of_its_own(logs: Path) -> None:
+    log_file(logs / "foreign.log", STRANGER)
+    around = Surroundings("app.service", Sandbox("strict"))
+    sandboxed = around.sandboxed(str(logs))
+    assert sandboxed is not None
+    web = Identity("web", "web", WEB, WEB, frozenset(), source="configured")
+    job = Writer(web, "app", "app:1", (f"{logs}/a.log",), surroundings=around)
+    (policy,) = parse_policies([{"path": str(logs), "writers": ["64001"]}], [])
+    with closing(Tree(str(logs))) as tree:
+        looked = Survey(policy, tree, PROTECTED, Found((job,)))
+        table = AccessTable(looked.policy)
+        remedies = {
+            (finding.subject, finding.remedy)
+            for step in steps(looked)
+            if step.path == "foreign.log"
+            for finding in step.findings(table, step.place.before, step.before)
+            if finding.code == "writer_denied"
+        }
+    assert remedies == {
+        ("64001", KINDS["foreign_owner"].remedy),
+        ("web in app.service", sandboxed.remedy),
     }
 
 
