@@ -97,21 +97,21 @@ def _service_of(instance: Instance) -> str:
 
 
 def _writers(seen: dict[_Kind, _Seen]) -> Iterable[Writer]:
-    identities = {kind.identity for kind in seen}
-    ids = Counter(identity.id for identity in identities)
+    kinds = {(kind.identity, _surroundings(kind)) for kind in seen}
+    ids = Counter(identity.id for identity, _around in kinds)
     for kind, each in seen.items():
-        identity = kind.identity
+        identity, around = kind.identity, _surroundings(kind)
         pids = tuple(sorted(each.pids))
         logs = tuple(sorted({file.path for file in each.files if not file.deleted}))
         yield Writer(
-            identity if ids[identity.id] == 1 else _told_apart(identity),
+            identity if ids[identity.id] == 1 else _told_apart(identity, around),
             kind.service,
             f"pid {pids[0]}",
             logs,
             pids=pids,
             deleted=tuple(sorted({file.path for file in each.files if file.deleted})),
             rotated=tuple(filter(_is_rotated, logs)),
-            surroundings=_surroundings(kind),
+            surroundings=around,
             configured=kind.configured,
             outdated=kind.outdated,
         )
@@ -128,9 +128,15 @@ def _is_rotated(path: str) -> bool:
     return name is not None and os.path.lexists(name["log"])
 
 
-def _told_apart(identity: Identity) -> Identity:
+def _told_apart(identity: Identity, around: Surroundings | None) -> Identity:
     """Give an id of its own to one of several that run the same program."""
-    groups = ".".join(str(gid) for gid in sorted(identity.groups | {identity.gid}))
-    label = f"{identity.id}:{identity.umask:04o}:{groups}"
-    profile = f":{identity.confined_by}" if identity.confined_by else ""
-    return replace(identity, id=label + profile)
+    groups = (identity.gid, *sorted(identity.groups - {identity.gid}))
+    parts = (
+        identity.id,
+        f"{identity.umask:04o}",
+        ".".join(map(str, groups)),
+        ".".join(sorted(identity.capabilities)),
+        identity.confined_by,
+        around.unit if around else None,
+    )
+    return replace(identity, id=":".join(part for part in parts if part))

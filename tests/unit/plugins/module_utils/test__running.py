@@ -88,6 +88,27 @@ def test_one_that_was_started_before_its_user_was_in_a_group() -> None:
     assert codes(stale) == [("groups_stale", "pid 7 lacks 64009")]
 
 
+def test_root_is_let_in_without_being_in_a_group() -> None:
+    root = replace(WEB, id="root", uid=0, gid=0)
+    policy = Policy("/srv/logs", (root,))
+    live = running(replace(root, groups=frozenset()), "/srv/logs/a")
+    assert list(running_findings(policy, Found((live,)))) == []
+
+
+def test_one_that_no_policy_names_is_told_once_if_it_runs_as_configured() -> None:
+    agent = replace(WEB, uid=64002, source="configured")
+    configured = Writer(agent, "agent", "agent.conf:1", ("/srv/logs/a",))
+    live = running(agent, "/srv/logs/a", configured=(configured,))
+    assert codes(configured, live) == [
+        ("undeclared_writer", "agent.conf:1 writes /srv/logs/a")
+    ]
+    elsewhere = replace(configured, origin="agent.conf:2", logs=("/srv/a",))
+    another = running(agent, "/srv/logs/a", configured=(elsewhere,))
+    assert codes(elsewhere, another) == [
+        ("undeclared_writer", "pid 7 writes /srv/logs/a")
+    ]
+
+
 def test_one_that_holds_a_deleted_log() -> None:
     holder = running(WEB, deleted=("/srv/logs/old.log",))
     assert codes(holder) == [("deleted_file_held", "pid 7")]

@@ -26,15 +26,25 @@ from ansible_collections.logward.permissions.plugins.module_utils._identity impo
 from ansible_collections.logward.permissions.plugins.module_utils._policy import Policy
 from ansible_collections.logward.permissions.plugins.module_utils._running import (
     running_findings,
+    with_running,
 )
 from ansible_collections.logward.permissions.plugins.module_utils._writers import (
     _instances,
+    _live,
 )
 from ansible_collections.logward.permissions.plugins.module_utils._writers._instances import (
     service_in,
 )
 from ansible_collections.logward.permissions.plugins.module_utils._writers._live import (
     running_writers,
+)
+from ansible_collections.logward.permissions.plugins.module_utils._writers._processes import (
+    Process,
+    read_process,
+)
+from ansible_collections.logward.permissions.plugins.module_utils._writers._sandbox import (
+    Sandbox,
+    Surroundings,
 )
 from ansible_collections.logward.permissions.plugins.module_utils._writers._source import (
     Found,
@@ -285,6 +295,29 @@ def test_another_user_is_another_process(
         assert findings(logs, apache(conf, logs)) == []
 
 
+def test_another_process_of_its_unit_is_not_what_systemd_started(
+    control_groups: Groups, logs: Path
+) -> None:
+    with running("php", replace(WEB, umask=0o077)) as pid:
+        control_groups[pid] = "/system.slice/agent.service"
+        assert findings(logs, unit(pid - 1, logs), unit(pid + 1, logs)) == []
+
+
+def test_a_service_has_the_name_that_its_own_source_gives(
+    control_groups: Groups, conf: Path, logs: Path
+) -> None:
+    with running("apache2", WEB) as pid:
+        control_groups[pid] = "/system.slice/apache2.service"
+        its_unit = unit(pid, logs)
+        assert its_unit.launch is not None
+        launch = replace(its_unit.launch, unit="apache2.service")
+        its_unit = replace(its_unit, service="systemd:apache2.service", launch=launch)
+        configured = Found((its_unit, apache(conf, logs)))
+        (live,) = running_writers([str(logs)], configured).writers
+    assert live.service == "apache2"
+    assert live.configured == configured.writers
+
+
 def test_root_needs_no_groups(control_groups: Groups, conf: Path, logs: Path) -> None:
     with running("apache2", replace(ROOT, groups=frozenset({4}))) as pid:
         control_groups[pid] = "/system.slice/apache2.service"
@@ -357,6 +390,58 @@ def test_who_no_policy_names_is_named_by_its_unit(
     assert finding.code == "undeclared_writer"
     assert finding.subject == "systemd:agent.service"
     assert finding.evidence == f"pid {pid} writes {logs}/agent.log"
+
+
+def test_what_runs_alike_but_for_one_thing_has_two_ids(logs: Path) -> None:
+    group = replace(WEB, gid=64009)  # and its first one is a further one
+    others = (replace(WEB, umask=0o077), replace(WEB, groups=frozenset()), group)
+    for other in others:
+        with running("php", WEB, logs / "a"), running("php", other, logs / "b"):
+            found = running_writers([str(logs)])
+        ids = [each.identity.id for each in found.writers]
+        assert len(set(ids)) == 2
+        assert {each.partition(f":{UID}:")[0] for each in ids} == {"process:php"}
+        policy = with_running(Policy(str(logs), (ROOT,)), found)
+        assert len(policy.identities) == 3
+
+
+def test_what_runs_alike_but_for_its_capabilities_has_two_ids(
+    logs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with running("php", WEB, logs / "a") as one, running("php", WEB, logs / "b"):
+
+        def read_one(pid: int) -> Process | None:
+            process = read_process(pid)
+            if process is None or pid != one:
+                return process
+            may = replace(process.identity, capabilities=frozenset({"cap_fowner"}))
+            return replace(process, identity=may)
+
+        monkeypatch.setattr(_live, "read_process", read_one)
+        found = running_writers([str(logs)])
+    policy = with_running(Policy(str(logs), (ROOT,)), found)
+    assert [each.id for each in policy.identities] == [
+        "root",
+        f"process:php:{UID}:0002:{UID}.64009:cap_fowner",
+        f"process:php:{UID}:0002:{UID}.64009",
+    ]
+
+
+def test_what_runs_alike_in_and_out_of_a_sandbox_has_two_ids(
+    control_groups: Groups, logs: Path
+) -> None:
+    with running("php", WEB) as one, running("php", WEB, logs / "b"):
+        control_groups[one] = "/system.slice/agent.service"
+        around = Surroundings("agent.service", Sandbox("strict"))
+        found = running_writers(
+            [str(logs)], Found((replace(unit(one, logs), surroundings=around),))
+        )
+    policy = with_running(Policy(str(logs), (ROOT,)), found)
+    assert [each.id for each in policy.identities] == [
+        "root",
+        f"process:php:{UID}:0002:{UID}.64009:agent.service",
+        f"process:php:{UID}:0002:{UID}.64009",
+    ]
 
 
 @pytest.mark.parametrize(
