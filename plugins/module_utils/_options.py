@@ -57,6 +57,14 @@ def policy_options() -> dict[str, Any]:
     }
 
 
+def journal_options() -> dict[str, Any]:
+    """Return the argument spec of what all have in common that write the journal."""
+    return {
+        "journal_dir": {"type": "path", "default": "/var/lib/logward/journal"},
+        "lock_timeout": {"type": "int", "default": 60},
+    }
+
+
 def checked_count(params: Mapping[str, Any], option: str) -> int:
     """Return a number of inodes. OptionError if it is below 0."""
     count: int = params[option]

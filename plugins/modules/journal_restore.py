@@ -28,27 +28,9 @@ options:
         before that run has to be named.
     type: str
     default: latest
-  journal_dir:
-    description:
-      - Where journals are kept. Must be root's alone all the way.
-    type: path
-    default: /var/lib/logward/journal
-  lock_timeout:
-    description:
-      - How long to wait, in seconds, for another run on the same host to end.
-    type: int
-    default: 60
 extends_documentation_fragment:
   - logward.permissions._attributes
-attributes:
-  check_mode:
-    support: full
-  diff_mode:
-    support: full
-  idempotent:
-    support: full
-  safe_file_operations:
-    support: full
+  - logward.permissions._journal
 notes:
   - Which inode was changed is told by its device and number, and by when it was created where the
     file system keeps that, as ext4, XFS and Btrfs do. Where it does not, a file that took both
@@ -59,8 +41,6 @@ notes:
     when a run was killed are ignored, because they never led to a change.
   - Fails where the run is not in the journal of the host. RV(run_missing) then tells this from
     other errors.
-requirements:
-  - Linux, root (C(become=true)), and glibc 2.28 or newer
 seealso:
   - module: logward.permissions.log_directory
 author:
@@ -146,6 +126,9 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.logward.permissions.plugins.module_utils._errors import (
     LogwardError,
 )
+from ansible_collections.logward.permissions.plugins.module_utils._options import (
+    journal_options,
+)
 from ansible_collections.logward.permissions.plugins.module_utils._restore import (
     parse_options,
     preview,
@@ -161,8 +144,7 @@ def main() -> None:
     module = AnsibleModule(
         argument_spec={
             "run_id": {"type": "str", "default": "latest"},
-            "journal_dir": {"type": "path", "default": "/var/lib/logward/journal"},
-            "lock_timeout": {"type": "int", "default": 60},
+            **journal_options(),
         },
         supports_check_mode=True,
     )

@@ -28,12 +28,6 @@ options:
       - The name of the run in the journal. Calls with the same name belong together.
       - Left out, it is made from the time and the host's name.
     type: str
-  journal_dir:
-    description:
-      - Where journals are kept. Must be root's alone all the way, and outside of the log
-        directories. It is made if it is missing.
-    type: path
-    default: /var/lib/logward/journal
   journal_keep:
     description:
       - How many runs stay in the journal. When a run has changed something, the oldest ones are
@@ -45,25 +39,10 @@ options:
       - How many days runs stay in the journal at most. The run itself always stays.
     type: int
     default: 90
-  lock_timeout:
-    description:
-      - How long to wait, in seconds, for another run on the same host to end.
-    type: int
-    default: 60
 extends_documentation_fragment:
   - logward.permissions._attributes
   - logward.permissions._directories
-attributes:
-  check_mode:
-    support: full
-  diff_mode:
-    support: full
-  idempotent:
-    support: full
-  safe_file_operations:
-    support: full
-requirements:
-  - Linux, root (C(become=true)), and glibc 2.28 or newer
+  - logward.permissions._journal
 seealso:
   - module: logward.permissions.log_directory_info
   - module: logward.permissions.journal_restore
@@ -198,6 +177,7 @@ from ansible_collections.logward.permissions.plugins.module_utils._errors import
     LogwardError,
 )
 from ansible_collections.logward.permissions.plugins.module_utils._options import (
+    journal_options,
     policy_options,
 )
 from ansible_collections.logward.permissions.plugins.module_utils._policy import (
@@ -215,11 +195,10 @@ def main() -> None:
     module = AnsibleModule(
         argument_spec={
             **policy_options(),
+            **journal_options(),
             "run_id": {"type": "str"},
-            "journal_dir": {"type": "path", "default": "/var/lib/logward/journal"},
             "journal_keep": {"type": "int", "default": 100},
             "journal_keep_days": {"type": "int", "default": 90},
-            "lock_timeout": {"type": "int", "default": 60},
         },
         supports_check_mode=True,
     )
