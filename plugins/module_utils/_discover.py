@@ -26,6 +26,7 @@ def suggest_policy(found: Found) -> list[dict[str, Any]]:
 
     A directory in which only root, or only a single user, logs needs no policy,
     unless it is an application's own: the next user may come with the next job.
+    Those of root's daemons are for root alone: others there were given their logs.
     """
     writers: dict[str, set[int]] = {}
     applications = {f"{base}/{LOGS}" for base in _applications(found.writers)}
@@ -37,9 +38,33 @@ def suggest_policy(found: Found) -> list[dict[str, Any]]:
     suggested = [
         {"path": path, "writers": sorted(user_name(uid) for uid in uids)}
         for path, uids in sorted(writers.items())
-        if uids - {0} and (len(uids) > 1 or path in applications)
+        if path in applications or (len(uids) > 1 and not _is_roots(path, found))
+        if uids - {0}
     ]
     return [each for each in suggested if _is_acceptable(each)]
+
+
+def _is_roots(directory: str, found: Found) -> bool:
+    """Tell whether root keeps logs open where nobody else creates any.
+
+    Apache's workers have those logs open, too, which root opened for them.
+    """
+    opened = (
+        log
+        for writer in found.writers
+        if writer.identity.uid == 0 and writer.identity.source == "running"
+        for log in writer.logs
+    )
+    return directory in map(os.path.dirname, opened) and _only_root_creates(directory)
+
+
+def _only_root_creates(directory: str) -> bool:
+    try:
+        status = os.stat(directory)
+    except OSError:
+        return False
+    # With an ACL the bits of the group are its mask: the most that it lets others.
+    return status.st_uid == 0 and not status.st_mode & 0o022
 
 
 def _applications(writers: Iterable[Writer]) -> set[str]:

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -62,6 +63,25 @@ def test_a_directory_of_several_users(site: Path) -> None:
     assert suggested(one) == {}
     assert suggested(one, writer(0, logs / "c.log")) == {str(logs): ["64001", "root"]}
     assert suggested(writer(0, logs / "c.log")) == {}
+
+
+def test_a_directory_of_roots_daemon(site: Path) -> None:
+    """Apache's workers have the logs open that root opened for them."""
+    logs = site / "logs"
+    logs.mkdir(mode=0o755)
+    daemon, worker = writer(0, logs / "access.log"), writer(64001, logs / "access.log")
+    daemon = replace(daemon, identity=replace(daemon.identity, source="running"))
+    assert suggested(daemon, worker) == {}
+    for mode, owner in ((0o775, 0), (0o757, 0), (0o755, 64001)):
+        os.chown(logs, owner, 0)
+        logs.chmod(mode)
+        assert suggested(daemon, worker) == {str(logs): ["64001", "root"]}
+    elsewhere = replace(daemon, logs=(f"{site}/other/access.log",))
+    os.chown(logs, 0, 0)
+    others = (worker, writer(64002, logs / "b.log"))
+    assert suggested(elsewhere, *others) == {str(logs): ["64001", "64002"]}
+    logs.rmdir()
+    assert suggested(daemon, worker) == {}
 
 
 def test_an_application_of_whose_log_directory_nobody_tells(site: Path) -> None:
