@@ -13,10 +13,13 @@ SUITE ?=
 # How many random decisions are compared with the kernel's (1,000,000 by `make
 # fuzz`, 20,000 by the unit tests if empty), and how many random repairs with the
 # promise of each plan (200 by the unit tests if empty; half as many are taken
-# back), and how many repairs are killed (12 by the unit tests if empty)
+# back), and how many repairs are killed (12 by the unit tests if empty), and for
+# how many seconds one is attacked (60 by `make fuzz`, 10 by the unit tests if
+# empty)
 DECISIONS ?=
 PROMISES ?=
 KILLS ?=
+ATTACK_SECONDS ?=
 # Which ones, in `make fuzz`: any if empty
 SEED ?=
 # Further arguments: of pytest in `make unit`, of ansible-test in `make sanity`
@@ -39,6 +42,9 @@ endif
 ifneq ($(KILLS),)
 export LOGWARD_KILLS := $(KILLS)
 endif
+ifneq ($(ATTACK_SECONDS),)
+export LOGWARD_ATTACK_SECONDS := $(ATTACK_SECONDS)
+endif
 
 .PHONY: help
 help:
@@ -50,7 +56,8 @@ help:
 	@echo 'make unit       unit tests; ARGS="-k acl" goes to pytest,'
 	@echo '                SUITE=bullseye takes the Python of that release'
 	@echo "make fuzz       a million random decisions, held against the kernel's:"
-	@echo '                SEED=1234 replays a run, DECISIONS=20000 sets how many'
+	@echo '                SEED=1234 replays a run, DECISIONS=20000 sets how many;'
+	@echo '                then the repair, attacked for ATTACK_SECONDS=60'
 	@echo 'make core       the playbooks, with newer releases of ansible-core'
 	@echo 'make molecule   tests on real hosts; SCENARIO=outage runs only that,'
 	@echo '                SUITE=trixie on that release'
@@ -81,7 +88,7 @@ demo: setup
 
 # The oldest and the newest Python that hosts may have, too: the kernel decides
 # alike for all.
-FEWER := DECISIONS=4000 PROMISES=100 KILLS=6
+FEWER := DECISIONS=4000 PROMISES=100 KILLS=6 ATTACK_SECONDS=3
 .PHONY: test
 test:
 	@tests/steps images lint sanity unit \
@@ -154,6 +161,8 @@ fuzz:
 	@tests/setup unit
 	@$(IN_ENV) python -m ansible_collections.logward.permissions.tests.fuzz \
 	    $(if $(SEED),--seed $(SEED)) $(if $(DECISIONS),--decisions $(DECISIONS))
+	@$(IN_ENV) LOGWARD_ATTACK_SECONDS=$(or $(ATTACK_SECONDS),60) \
+	    pytest -rP tests/unit/plugins/module_utils/test_attack.py
 
 # Releases that need a newer Python than .venv may have. Debian trixie has one.
 .PHONY: core

@@ -12,7 +12,7 @@ from typing import Any
 
 from ._errors import HostError, OptionError
 from ._findings import KINDS, Findings
-from ._fs import MissingDirectory, Tree, change
+from ._fs import ChangedMeanwhile, MissingDirectory, Tree, change
 from ._host import KernelSettings, read_kernel_settings, require_root
 from ._journal import (
     BATCH,
@@ -268,20 +268,27 @@ class _DirectoryRepair:
             step.observed, step.after = now.observed, now.after
             return False
         if now.changes:
-            self._change(now)
+            try:
+                self._change(now)
+            except ChangedMeanwhile:
+                now = self._survey.decided_again(step)
+                step.observed, step.after = now.observed, now.after
+                return False
         self._judge(now)
         step.close()
         return True
 
     def _change(self, step: Step) -> None:
-        self._changed += 1
-        self._diff.add(step.path, step.before, step.after)
         if self._journal is not None and step.fd is not None:
             self._change_inode(step, step.fd)
+        self._changed += 1
+        self._diff.add(step.path, step.before, step.after)
 
     def _change_inode(self, step: Step, fd: int) -> None:
         try:
             change(fd, step.before, step.after, self._survey.tree.mounts)
+        except ChangedMeanwhile:
+            raise
         except (OSError, HostError) as error:
             path = display(self._absolute(step))
             problem = error.strerror if isinstance(error, OSError) else error

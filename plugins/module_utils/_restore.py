@@ -20,6 +20,7 @@ from typing import Any
 from ._access import REGULAR, SETGID, SETUID, Inode
 from ._errors import HostError
 from ._fs import (
+    ChangedMeanwhile,
     Observation,
     Paths,
     Stamp,
@@ -205,17 +206,22 @@ class _Restore:
 
     def _change(self, each: _Pinned) -> None:
         if self._observe(each.fd).inode != each.present:
-            self._restored -= 1
-            self._leave("changed_since", each.entry)
+            self._leave_after_all(each.entry)
             return
         try:
             change(each.fd, each.present, each.entry.before, self._mounts)
+        except ChangedMeanwhile:
+            self._leave_after_all(each.entry)
         except (OSError, HostError) as error:
             problem = error.strerror if isinstance(error, OSError) else error
             raise HostError(
                 f"{display(each.entry.path)} could not be restored: {problem}. What "
                 "was done before stays and is in the journal; running again finishes it"
             ) from error
+
+    def _leave_after_all(self, entry: Entry) -> None:
+        self._restored -= 1
+        self._leave("changed_since", entry)
 
     def _leave(self, reason: str, entry: Entry) -> None:
         self._left_alone[reason] += 1

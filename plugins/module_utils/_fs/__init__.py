@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from ._apply import change, left_by, same_permissions
+from ._apply import ChangedMeanwhile, change, left_by, same_permissions
 from ._inode import (
     Known,
     Observation,
@@ -27,6 +27,7 @@ from ._walk import WHOLE, Share, Visit, Walk, is_gone
 
 __all__ = [
     "WHOLE",
+    "ChangedMeanwhile",
     "Known",
     "MissingDirectory",
     "Observation",

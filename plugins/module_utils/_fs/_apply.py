@@ -18,6 +18,11 @@ from ._inode import ACCESS_XATTR, DEFAULT_XATTR, observe_fd, proc_path
 from ._statx import status_of_fd
 
 _DISTINCT_CHANGES = 4096
+_CAP_FSETID = 4
+
+
+class ChangedMeanwhile(HostError):
+    """Others changed an inode between a change and the look at what it left."""
 
 
 def same_permissions(one: Inode, other: Inode) -> bool:
@@ -35,7 +40,7 @@ def change(fd: int, before: Inode, after: Inode, mounts: Mapping[int, Mount]) ->
     """Bring the inode of ``fd`` from ``before`` to ``after``, stage by stage.
 
     Raises HostError where the kernel kept something else, OSError where it
-    refused.
+    refused; ChangedMeanwhile where that is the owner's doing, who may.
     """
     path = proc_path(fd)
     for call in _calls(before, after):
@@ -45,10 +50,22 @@ def change(fd: int, before: Inode, after: Inode, mounts: Mapping[int, Mount]) ->
         os.chmod(path, after.mode)
         now = _read_back(fd, after, mounts)
     if not same_permissions(now, after):
-        raise HostError(
-            f"the kernel kept mode {now.mode:04o} where {after.mode:04o} was set; "
-            "the file system or a missing capability drops bits"
-        )
+        kept = f"kept mode {now.mode:04o} where {after.mode:04o} was set"
+        if _dropped(now, after):
+            raise HostError(f"the kernel {kept}, for want of CAP_FSETID")
+        raise ChangedMeanwhile(f"the kernel {kept}, or others changed it at once")
+
+
+def _dropped(now: Inode, after: Inode) -> bool:
+    """Tell whether the kernel dropped a bit: nobody else is to end a run so."""
+    only_special = same_permissions(replace(now, special=after.special), after)
+    return only_special and not _has_fsetid()
+
+
+def _has_fsetid() -> bool:
+    with open("/proc/self/status", encoding="ascii", errors="replace") as lines:
+        effective = next(line for line in lines if line.startswith("CapEff:"))
+    return bool(int(effective.split()[1], 16) >> _CAP_FSETID & 1)
 
 
 def _read_back(fd: int, after: Inode, mounts: Mapping[int, Mount]) -> Inode:

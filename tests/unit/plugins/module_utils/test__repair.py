@@ -30,6 +30,7 @@ from ansible_collections.logward.permissions.plugins.module_utils._errors import
 )
 from ansible_collections.logward.permissions.plugins.module_utils._fs import (
     Visit,
+    _apply,
     _walk,
     is_gone,
 )
@@ -622,6 +623,34 @@ def test_what_changes_all_the_time_is_given_up(
     assert result["skipped"] == [
         {"path": "app.log", "reason": "changes_all_the_time", "count": 1}
     ]
+
+
+@pytest.mark.parametrize(("times", "changed"), [(1, 2), (2, 2), (99, 1)])
+@pytest.mark.parametrize("name", ["app.log", ""])
+def test_owner_that_takes_a_change_back_at_once(
+    run: Repair,
+    logs: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+    times: int,
+    changed: int,
+) -> None:
+    path, real, left = logs / name, _apply._read_back, iter(range(times))
+    mode = 0o700 if path.is_dir() else 0o600
+
+    def read_back(fd: int, *arguments: Any) -> Any:
+        hit = os.path.realpath(f"/proc/self/fd/{fd}") == str(path)
+        if hit and next(left, None) is not None:
+            path.chmod(mode)
+        return real(fd, *arguments)
+
+    monkeypatch.setattr(_apply, "_read_back", read_back)
+    result = only(run())
+    assert result["changed_inodes"] == changed
+    skipped = [{"path": name, "reason": "changes_all_the_time", "count": 1}]
+    assert result["skipped"] == (skipped if times == 99 else [])
+    monkeypatch.undo()
+    assert only(run())["changed_inodes"] == 2 - changed
 
 
 def test_what_became_another_meanwhile_is_left_alone(

@@ -43,6 +43,7 @@ from ansible_collections.logward.permissions.plugins.module_utils._fs import (
     Observation,
     Paths,
     Stamp,
+    _apply,
     observe_fd,
 )
 from ansible_collections.logward.permissions.plugins.module_utils._journal import (
@@ -582,6 +583,23 @@ def test_change_in_the_last_moment(
     assert listing(bad) == found
     assert reasons(done) == {"changed_since": str(bad)}
     assert done["restored"] == 2
+
+
+def test_owner_that_takes_a_restore_back_at_once(
+    repair: Call, take_back: Call, logs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    repair()
+    log, real = logs / "app.log", _apply._read_back
+
+    def read_back(fd: int, *arguments: Any) -> Any:
+        if os.path.realpath(f"/proc/self/fd/{fd}") == str(log):
+            log.chmod(0o600)
+        return real(fd, *arguments)
+
+    monkeypatch.setattr(_apply, "_read_back", read_back)
+    result = take_back()
+    assert result["restored"] == 3
+    assert reasons(result) == {"changed_since": str(log)}
 
 
 def _exchange_for_link(log: Path, secret: Path) -> None:

@@ -67,6 +67,19 @@ def test_links_on_the_way_are_not_followed(site: Path) -> None:
 
 
 @pytest.mark.usefixtures("logs")
+def test_link_that_leads_elsewhere_while_it_is_resolved(
+    site: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def realpath(path: str) -> str:  # as before Python 3.10
+        raise OSError(22, "Invalid argument", path)
+
+    (site / "link").symlink_to("logs")
+    monkeypatch.setattr(os.path, "realpath", realpath)
+    with pytest.raises(OptionError, match=r"link\. Use the resolved path\."):
+        Tree(f"{site}/link")
+
+
+@pytest.mark.usefixtures("logs")
 def test_no_descriptor_is_left_open(site: Path) -> None:
     (site / "link").symlink_to("logs")
     descriptors = os.listdir("/proc/self/fd")
