@@ -52,14 +52,14 @@ def directory(names: list[str], ids: list[str], **more: Any) -> dict[str, Any]:
     }
 
 
-def lines(*directories: dict[str, Any]) -> list[str]:
+def lines(*directories: dict[str, Any], **more: Any) -> list[str]:
     """Render the template as the role does."""
     # Once the controller's side of Ansible is imported, modules that are run in
     # the same process read and print JSON as it does: not while tests are found.
     from ansible.parsing.dataloader import DataLoader  # noqa: PLC0415
     from ansible.template import Templar, trust_as_template  # noqa: PLC0415
 
-    audit = {"directories": list(directories)}
+    audit = {"directories": list(directories), **more}
     templar = Templar(DataLoader(), variables={"logward_audit": audit})
     template = trust_as_template(TEMPLATE.read_text(encoding="utf-8"))
     text = templar.template(template, escape_backslashes=False)
@@ -123,7 +123,7 @@ def test_a_finding_says_where() -> None:
     ]
     assert lines(directory([], ["root"], findings=findings))[-4:] == [
         "ERROR queue cannot append to a.log",
-        "ERROR /srv - queue cannot append to the next file",
+        "ERROR /srv\u00a0- queue cannot append to the next file",
         "ERROR queue cannot append to the next file",
         "TO DO run the remediate playbook",
     ]
@@ -147,3 +147,48 @@ def test_a_directory_that_may_not_be_read_says_why() -> None:
 def test_a_missing_directory_is_skipped() -> None:
     missing = {"path": "/nowhere", "findings": [{"code": "missing_directory"}]}
     assert lines(missing) == ["/nowhere", "does not exist, skipped"]
+
+
+def found(message: str, remedy: str) -> list[str]:
+    finding = {
+        "code": "writer_denied",
+        "severity": "error",
+        "path": "/srv/logs",
+        "message": message,
+        "remedy": remedy,
+    }
+    return lines({"path": "/srv/logs", "findings": [finding]})[1:]
+
+
+def test_no_line_begins_with_a_dash_which_yaml_would_quote() -> None:
+    for length in range(1, MOST):
+        shown = found(f"{'x' * length}: the sandbox hides it", "restart it")
+        assert not [line for line in shown if line.startswith("-")]
+        assert max(map(len, shown)) <= MOST
+
+
+def test_a_command_is_not_broken_within_a_word() -> None:
+    for length in range(1, MOST):
+        shown = found("no", f"{'x' * length} systemctl daemon-reload")
+        assert "daemon-reload" in shown[-1]
+
+
+def test_a_creator_is_told_by_what_is_its_own() -> None:
+    ids = ["process:php:queue", "process:python3:queue", "systemd:agent.service"]
+    shown = [line[:30] for line in lines(directory([], ids)) if "created" in line]
+    assert [line.split()[-1] for line in shown[:3]] == [
+        "php:queue",
+        "python3:queue",
+        "agent.service",
+    ]
+
+
+def test_a_problem_has_a_line_where_there_is_one() -> None:
+    problems = [
+        {"path": "/etc/crontab", "line": 7, "message": "no time"},
+        {"path": "/proc", "line": 0, "message": "may not be seen"},
+    ]
+    assert lines(problems=problems)[-2:] == [
+        "NOTE /etc/crontab line 7\u00a0- no time",
+        "NOTE /proc\u00a0- may not be seen",
+    ]
