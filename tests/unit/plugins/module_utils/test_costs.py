@@ -7,6 +7,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 from collections import Counter
 from pathlib import Path
 from typing import Callable
@@ -88,6 +89,24 @@ def test_system_calls_of_a_compliant_tree(logs: Path, code: str) -> None:
     changes = full.keys() & CHANGES
     # A run that may write takes the lock, and makes its directory.
     assert changes <= ({"mkdirat"} if code == REPAIR else set())
+
+
+def test_system_calls_of_a_repair(site: Path) -> None:
+    counted = []
+    for name, files in (("few", 1), ("many", 100)):
+        logs = site / name / "logs"
+        logs.mkdir(parents=True)
+        for number in range(100):
+            fill(logs / f"{number}", range(files))
+        subprocess.run(["chown", "-R", f"{WEB}:{WEB}", logs], check=True)
+        time.sleep(1.1)
+        found = calls(SETTINGS + REPAIR, logs)
+        # Those of the journal, one or two for hundreds of inodes.
+        for journal in ("write", "fsync", "total"):
+            del found[journal]
+        counted.append(sum(found.values()))
+    few, many = counted
+    assert (many - few) / 9_900 <= 8.1
 
 
 def test_memory_of_a_large_directory(
