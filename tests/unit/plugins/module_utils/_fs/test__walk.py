@@ -4,23 +4,33 @@
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Callable
 
 import pytest
 
+from ansible_collections.logward.permissions.plugins.module_utils._access import Mount
 from ansible_collections.logward.permissions.plugins.module_utils._errors import (
     HostError,
 )
 from ansible_collections.logward.permissions.plugins.module_utils._fs import (
+    WHOLE,
+    Known,
+    Observation,
+    Share,
     Tree,
     Visit,
     Walk,
     _walk,
+)
+from ansible_collections.logward.permissions.plugins.module_utils._fs._inode import (
+    Fingerprint,
+    observe_names,
 )
 
 _IN_OPEN = 0x20
@@ -338,3 +348,85 @@ def test_only_so_many_kinds_of_files_are_known(
         for visit in found:
             visit.dismiss()
         assert len(known) == 2
+
+
+def test_shares_have_everything_once(logs: Path) -> None:
+    names = [f"{number}.log" for number in range(100)]
+    for name in names:
+        (logs / name).touch()
+    everything = sorted(walked(logs))
+    found = []
+    with opened(logs) as tree:
+        for share in (Share(0, 2), Share(1, 2)):
+            walk = Walk(tree, lambda _path: False)
+            paths = []
+            for visit in walk.visits(True, set(), share):
+                paths.append(visit.path)
+                visit.enter = set()
+            newest = [visit.path for visit in walk.newest()]
+            assert newest[0] in names
+            in_share = set(newest) if share.is_first else set()
+            assert set(newest) & set(paths) == in_share
+            below = {path for path in paths if "/" in path}
+            assert all(path.partition("/")[0] in paths for path in below)
+            others = set(paths) - set(newest) - below
+            assert others
+            assert all(share.has(path) for path in others)
+            found += paths
+    assert sorted(found) == everything
+    assert WHOLE.is_first
+    assert all(WHOLE.has(name) for name in names)
+
+
+def test_counters_are_those_of_the_last_walk(site: Path) -> None:
+    for number in range(600):
+        (site / f"{number}").touch()
+    with opened(site) as tree:
+        walk = Walk(tree, lambda _path: False)
+        (site / min(walk._newest)).unlink()
+        counts = []
+        for _again in range(2):
+            shown = 0
+            for visit in walk.visits(False, set()):
+                shown += 1
+                visit.dismiss()
+            counts.append((shown, walk.counted, walk.vanished, walk.unreadable))
+    assert walk.names == 600
+    assert counts[0] == counts[1]
+    shown, counted, vanished, unreadable = counts[0]
+    assert (vanished, unreadable) == (1, 0)
+    assert counted > 0
+    assert shown + counted + vanished == 600
+
+
+def test_what_the_kernel_does_not_tell_of_is_not_counted_as_known(
+    logs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = ("a", "b", "c", "d")
+    for name in names:
+        (logs / name).with_suffix(".log").touch()
+    unreadable: list[str] = []
+
+    def observe(
+        wanted: Sequence[str],
+        mounts: Mapping[int, Mount],
+        known: Known,
+        missed: Callable[[str, OSError], None],
+    ) -> Iterator[tuple[str, Observation, Fingerprint]]:
+        for name in wanted:
+            if name in ("a.log", "b.log"):
+                unreadable.append(name)
+                missed(name, OSError(errno.EIO, "Input/output error"))
+            elif name == "c.log":
+                missed(name, FileNotFoundError(errno.ENOENT, "No such file"))
+            else:
+                yield from observe_names([name], mounts, known, missed)
+
+    monkeypatch.setattr(_walk, "observe_names", observe)
+    with opened(logs) as tree:
+        walk = Walk(tree, lambda _path: False)
+        for _again in range(2):
+            shown = [visit.path for visit in walk.visits(False, set())]
+            assert sorted(shown) == ["0.log", "a", "c", "d.log"]
+            assert (walk.unreadable, walk.vanished, walk.counted) == (2, 1, 0)
+    assert walk.first_unreadable == f"{unreadable[0]}: Input/output error"
