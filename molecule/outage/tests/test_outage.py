@@ -167,6 +167,7 @@ def test_without_a_policy_the_audit_predicts_the_outage(story: Story) -> None:
     assert found["suggested_policy"] == [
         {"path": LOGS, "writers": ["queue", "root", "www-data"]}
     ]
+    assert found["problems"] == []
     assert story.discovery.exit_status == 2
     (logs,) = found["directories"]
     next_file = {each["creator"]: each for each in logs["next_file"]}["root"]
