@@ -10,9 +10,10 @@ from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
 
+from ._access import DIRECTORY
 from ._errors import HostError, OptionError
 from ._findings import KINDS, Findings
-from ._fs import ChangedMeanwhile, MissingDirectory, Tree, change
+from ._fs import ChangedMeanwhile, MissingDirectory, Tree, change, copy_up
 from ._host import KernelSettings, read_kernel_settings, require_root
 from ._journal import (
     BATCH,
@@ -195,7 +196,7 @@ class _DirectoryRepair:
         self._examples: dict[str, str] = {}
 
     def run(self) -> tuple[dict[str, Any], dict[str, str] | None]:
-        """Take every step; the directory's own is done before the next is read."""
+        """Take every step; a directory's is done before what is in it is listed."""
         self._judge_directory()
         batch: list[Step] = []
         try:
@@ -204,7 +205,8 @@ class _DirectoryRepair:
                     batch.append(step)
                 else:
                     self._judge(step)
-                if batch and (step.path == "" or len(batch) >= self._batch_size):
+                is_directory = step.changes and step.before.kind == DIRECTORY
+                if batch and (is_directory or len(batch) >= self._batch_size):
                     self._take(batch)
                     if step.path:
                         self._batch_size = BATCH
@@ -244,6 +246,8 @@ class _DirectoryRepair:
 
     def _take(self, batch: list[Step]) -> None:
         """Record a batch, then change it; what moved meanwhile comes again."""
+        if self._journal is not None:
+            self._copy_up(batch)
         for _attempt in range(_ATTEMPTS):
             if self._journal is not None and batch:
                 self._journal.record([self._entry(step) for step in batch])
@@ -252,6 +256,18 @@ class _DirectoryRepair:
             self._skip("changes_all_the_time", step.path)
             step.close()
         batch.clear()
+
+    def _copy_up(self, batch: Sequence[Step]) -> None:
+        """Let what an overlay would copy be the copy, before that is recorded."""
+        for step in batch:
+            if step.fd is not None and step.before.mount.type == "overlay":
+                if self._survey.decided_again(step).changes:
+                    copy_up(step.fd)
+                self._look_again(step)
+
+    def _look_again(self, step: Step) -> None:
+        now = self._survey.decided_again(step)
+        step.observed, step.after = now.observed, now.after
 
     def _entry(self, step: Step) -> Entry:
         return Entry(self._absolute(step), step.observed.stamp, step.before, step.after)
@@ -271,8 +287,7 @@ class _DirectoryRepair:
             try:
                 self._change(now)
             except ChangedMeanwhile:
-                now = self._survey.decided_again(step)
-                step.observed, step.after = now.observed, now.after
+                self._look_again(step)
                 return False
         self._judge(now)
         step.close()

@@ -222,6 +222,8 @@ class Survey:
                 self._entered.append((visit.path, step.place))
                 visit.enter = None if step.refused else known_in(step.place)
             yield step
+            # On an overlay, what was changed is another inode from then on.
+            visit.observed = step.observed
 
     def _own_step(self) -> Step:
         step = Step("", self.places, self.observed, self.planned)

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from ._apply import ChangedMeanwhile, change, left_by, same_permissions
+from ._apply import ChangedMeanwhile, change, copy_up, left_by, same_permissions
 from ._inode import (
     Known,
     Observation,
@@ -39,6 +39,7 @@ __all__ = [
     "Walk",
     "change",
     "check_private_directory",
+    "copy_up",
     "find_private_directory",
     "has_capability",
     "is_gone",

@@ -37,6 +37,15 @@ def _permissions(inode: Inode) -> tuple[object, ...]:
     return inode.kind, inode.uid, inode.gid, inode.special, inode.acl.meaning, default
 
 
+def copy_up(fd: int) -> None:
+    """Have an overlay make its copy of a file of a lower layer now.
+
+    The copy has a device, a number and a birth time of its own. Nothing else
+    becomes of the inode, where it has neither setuid nor capabilities.
+    """
+    os.chown(proc_path(fd), -1, -1)
+
+
 def change(fd: int, before: Inode, after: Inode, mounts: Mapping[int, Mount]) -> None:
     """Bring the inode of ``fd`` from ``before`` to ``after``, stage by stage.
 

