@@ -15,6 +15,7 @@ file can be told from a whole one. ``_runs`` reads it.
 from __future__ import annotations
 
 import base64
+import errno
 import hashlib
 import json
 import os
@@ -23,8 +24,8 @@ import socket
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
-from typing import Any
+from functools import lru_cache, partial
+from typing import Any, Callable
 
 from ._access import Inode
 from ._acl import Acl, encode
@@ -92,13 +93,20 @@ def check_journal_directory(journal_dir: str) -> None:
 class Journal:
     """The file that one module call writes; nothing exists until it does.
 
-    ``restores`` is the run that is being taken back, where one is.
+    ``restores`` is the run that is being taken back, where one is; ``newest_ns``
+    tells when the newest run was made, which this one comes after even if the
+    clock was set back since.
     """
 
     def __init__(
-        self, journal_dir: str, run_id: str, restores: str | None = None
+        self,
+        journal_dir: str,
+        run_id: str,
+        restores: str | None = None,
+        newest_ns: Callable[[str], int] = lambda _journal_dir: 0,
     ) -> None:
         """Name the run. Raises nothing: the first batch opens the file."""
+        self._newest_ns = partial(newest_ns, journal_dir)
         self._directory = os.path.join(journal_dir, run_id)
         self._run_id = run_id
         self._restores = restores
@@ -114,11 +122,12 @@ class Journal:
         """Put a batch on disk. HostError if it is not there for certain."""
         try:
             if self._fd is None:
+                time_ns = max(time.time_ns(), self._newest_ns() + 1000)
                 self._fd = self._create()
-                self._write(self._fd, [_json(self._header())])
+                self._write(self._fd, [_json(self._header(time_ns))])
             self._write(self._fd, map(_as_json, entries))
             self._write(self._fd, [_json({"sha256": self._digest.hexdigest()})])
-            os.fsync(self._fd)
+            _sync(self._fd)
         except OSError as error:
             raise HostError(
                 f"the journal in {self._directory} cannot be written "
@@ -143,13 +152,13 @@ class Journal:
         finally:
             os.close(directory)
 
-    def _header(self) -> dict[str, Any]:
+    def _header(self, time_ns: int) -> dict[str, Any]:
         return {
             "logward_journal": FORMAT,
             "run_id": self._run_id,
             "restores": self._restores,
             "machine_id": machine_id(),
-            "time": time_text(time.time_ns()),
+            "time": time_text(time_ns),
         }
 
     def _write(self, fd: int, records: Iterable[str]) -> None:
@@ -158,6 +167,12 @@ class Journal:
         view = memoryview(lines)
         while view:
             view = view[os.write(fd, view) :]
+
+
+def _sync(fd: int) -> None:
+    os.fsync(fd)
+    if not os.fstat(fd).st_nlink:
+        raise OSError(errno.ENOENT, "somebody has removed it")
 
 
 def _json(record: Mapping[str, Any]) -> str:

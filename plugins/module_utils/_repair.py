@@ -37,7 +37,7 @@ from ._predict import (
     missing_directory,
 )
 from ._result import Diff
-from ._runs import KEEP, Keep, prune
+from ._runs import KEEP, Keep, newest_ns, prune
 from ._survey import Step, Survey, unreadable_findings
 from ._writers._live import running_writers
 from ._writers._source import Found
@@ -96,7 +96,7 @@ def repair(policies: Sequence[Policy], options: RepairOptions) -> dict[str, Any]
     Raises HostError; what was done until then stays, and is in the journal.
     """
     _refuse(policies, options)
-    journal = Journal(options.journal_dir, options.run_id)
+    journal = Journal(options.journal_dir, options.run_id, newest_ns=newest_ns)
     with host_lock(options.run_id, options.lock_timeout), closing(journal):
         result = _run(policies, options, journal)
         if result["changed"]:

@@ -46,7 +46,7 @@ from ._names import display, path_fields
 from ._plan import change_refusal
 from ._policy import checked_path
 from ._result import Diff
-from ._runs import Run, Runs
+from ._runs import Run, Runs, newest_ns
 
 _RESTORE, _AS_BEFORE = "restore", "as_before"
 
@@ -87,7 +87,7 @@ def restore(options: RestoreOptions) -> dict[str, Any]:
         _runs(options, stack).find(options.run_id)  # or there is nothing to lock for
         stack.enter_context(host_lock(own_id, options.lock_timeout))
         run = _found(options, stack)
-        journal = Journal(options.journal_dir, own_id, restores=run.run_id)
+        journal = Journal(options.journal_dir, own_id, run.run_id, newest_ns)
         stack.enter_context(closing(journal))
         result = _Restore(run, journal).run()
         return {**result, "restore_run_id": own_id} if result["changed"] else result

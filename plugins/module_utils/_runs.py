@@ -9,6 +9,7 @@ batches are read again from the last to the first.
 from __future__ import annotations
 
 import base64
+import calendar
 import hashlib
 import json
 import os
@@ -294,6 +295,20 @@ def _listing(path: str) -> Iterator[Iterator[os.DirEntry[str]]]:
             yield entries
     finally:
         os.close(listing)
+
+
+def newest_ns(journal_dir: str) -> int:
+    """Return when the newest run was made; 0 where there is none that tells."""
+    with suppress(HostError, OSError, ValueError), ExitStack() as stack:
+        for _run_id, header in Runs(journal_dir, stack).newest_first()[:1]:
+            return _time_ns(header.time)
+    return 0
+
+
+def _time_ns(text: str) -> int:
+    """Return what ``time_text`` made a text of."""
+    seconds = calendar.timegm(time.strptime(text[:19], "%Y-%m-%dT%H:%M:%S"))
+    return seconds * 10**9 + int(text[20:26]) * 1000
 
 
 @dataclass(frozen=True)

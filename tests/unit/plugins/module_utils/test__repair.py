@@ -8,6 +8,7 @@ import base64
 import ctypes
 import json
 import os
+import shutil
 import socket
 import stat
 import struct
@@ -45,6 +46,10 @@ from ansible_collections.logward.permissions.plugins.module_utils._repair import
     RepairOptions,
     preview,
     repair,
+)
+from ansible_collections.logward.permissions.plugins.module_utils._restore import (
+    RestoreOptions,
+    restore,
 )
 
 WEB, QUEUE, STRANGER = 64001, 64002, 64009
@@ -788,6 +793,83 @@ def test_full_disk_stops_the_repair_before_what_is_not_recorded(
     after = listing(logs)
     # It comes first, in a batch of its own, which there was room for.
     assert {path for path in after if after[path] != before[path]} == {str(logs)}
+
+
+def _restored(site: Path, run_id: str) -> Result:
+    result: Result = restore(RestoreOptions(run_id, str(site / "journal"), 0))
+    assert result["left_alone"] == []
+    return result
+
+
+def _states(logs: Path) -> dict[str, Any]:
+    return {str(path): state(path) for path in (logs, *logs.rglob("*"))}
+
+
+def test_full_disk_loses_nothing_and_a_run_with_room_finishes(
+    run: Repair, site: Path, logs: Path, mounted: Callable[..., Path]
+) -> None:
+    (site / "journal").mkdir(0o700)
+    size = "mode=0700,size=16k"
+    mounted(site / "journal", "-t", "tmpfs", "-o", size, "none")
+    for number in range(BATCH):
+        log_file(logs / f"{number}.log")
+    before = _states(logs)
+    with pytest.raises(HostError, match="No space left"):
+        run()
+    cut = _states(logs)
+    remount = ["mount", "-o", "remount,size=1m", f"{site}/journal"]
+    subprocess.run(remount, check=True)
+    result = run()  # of the same name, as when a play is run again
+    assert only(result)["changed_inodes"] == BATCH + 1
+    assert not run()["changed"]
+    assert before != cut != _states(logs)
+    assert _restored(site, "run-1")["restored"] == BATCH + 2
+    assert _states(logs) == before
+
+
+def test_logs_that_become_read_only_meanwhile(
+    site: Path, mounted: Callable[..., Path], before_changing: Any
+) -> None:
+    place = mounted(site / "tmpfs", "-t", "tmpfs", "-o", "mode=0755", "none")
+    logs = place / "logs"
+    logs.mkdir()
+    os.chown(logs, WEB, WEB)
+    log = log_file(logs / "app.log")
+    before = _states(logs)
+    policies = parse_policies(
+        [{"path": str(logs), "writers": ["web", "queue"]}], IDENTITIES
+    )
+    options = RepairOptions("run-1", str(site / "journal"), 0)
+
+    def remount(option: str) -> None:
+        subprocess.run(["mount", "-o", f"remount,{option}", place], check=True)
+
+    before_changing(str(log), lambda: remount("ro"))
+    problem = f"{log} could not be changed: Read-only file system. What was done"
+    with pytest.raises(HostError, match=problem):
+        repair(policies, options)
+    with pytest.raises(HostError, match=r"read-only.*Nothing was changed"):
+        repair(policies, options)
+    before_changing(str(log), lambda: None)
+    remount("rw")
+    assert only(repair(policies, options))["changed_inodes"] == 1
+    assert not repair(policies, options)["changed"]
+    _restored(site, "run-1")
+    assert _states(logs) == before
+
+
+def test_journal_that_is_removed_meanwhile_stops_the_repair(
+    run: Repair, site: Path, logs: Path, before_changing: Any
+) -> None:
+    log = logs / "app.log"
+    before = state(log)
+    before_changing(str(logs), lambda: shutil.rmtree(site / "journal"))
+    with pytest.raises(HostError, match=r"somebody has removed it.*run again"):
+        run()
+    assert state(log) == before
+    before_changing(str(logs), lambda: None)
+    assert only(run())["changed_inodes"] == 1
+    assert not run()["changed"]
 
 
 def test_nothing_is_written_in_check_mode(
