@@ -12,7 +12,7 @@ from typing import Any
 
 from ._discover import suggest_policy
 from ._errors import HostError
-from ._findings import KINDS, Finding, Findings
+from ._findings import KINDS, WARNING, Finding, Findings
 from ._fs import MissingDirectory, Tree
 from ._host import KernelSettings, read_kernel_settings
 from ._identity import user_name
@@ -51,7 +51,12 @@ def audit_host(
     result = audit(policies, max_listed, found)
     unseen = () if _is_root() or policies else (_unseen(),)
     result["problems"] = [
-        {**path_fields(each.path), "line": each.line, "message": each.message}
+        {
+            **path_fields(each.path),
+            "line": each.line,
+            "severity": WARNING,
+            "message": each.message,
+        }
         for each in (*found.problems, *unseen)
     ]
     if suggested is not None:

@@ -442,6 +442,11 @@ problems:
       returned: success
       type: int
       sample: 7
+    severity:
+      description: V(warning), because it may hide somebody who writes.
+      returned: success
+      type: str
+      sample: warning
     message:
       description: What is wrong with it.
       returned: success

@@ -117,6 +117,32 @@ class Story:
     repair: Play
     again: Play
     audit_at_the_end: Play
+    results: dict[str, int]
+    results_of_a_broken_crontab: dict[str, int]
+
+
+def results() -> dict[str, int]:
+    """Return the exit status of an audit by what it is to fail on."""
+    return {
+        severity: play("audit", "-e", f"logward_fail_on={severity}").exit_status
+        for severity in ("never", "error", "warning", "nonsense")
+    }
+
+
+def results_of_a_broken_crontab() -> dict[str, int]:
+    """Return the same where nothing else is wrong than a line of a crontab."""
+    own = Path("/srv/own")
+    own.mkdir()
+    declared = {"logward_directories": [{"path": str(own), "writers": ["root"]}]}
+    crontab = Path("/etc/cron.d/broken")
+    found = {}
+    for content in ("", "no time of day\n"):
+        crontab.write_text(content)
+        more = {**declared, "logward_fail_on": "warning"}
+        done = play("audit", f"--extra-vars={json.dumps(more)}")
+        found[content] = done.exit_status
+    crontab.unlink()
+    return found
 
 
 @pytest.fixture(scope="module")
@@ -131,6 +157,8 @@ def story() -> Story:
         broken=listing(),
         locked_out=not writer_can_append(b"/srv/logs/app.log"),
         audit=play("audit"),
+        results=results(),
+        results_of_a_broken_crontab=results_of_a_broken_crontab(),
         preview=play("remediate", "--check", "--diff"),
         repair=play("remediate", "--diff"),
         again=play("remediate", "--diff"),
@@ -144,6 +172,11 @@ def test_audit_finds_it_and_changes_nothing(story: Story) -> None:
     assert "ERROR" in story.audit.output
     assert story.audit.changed == 0
     assert story.audit.listing == story.broken
+
+
+def test_what_fails_the_audit(story: Story) -> None:
+    assert story.results == {"never": 0, "error": 2, "warning": 2, "nonsense": 2}
+    assert story.results_of_a_broken_crontab == {"": 0, "no time of day\n": 2}
 
 
 def test_check_mode_shows_it_and_changes_nothing(story: Story) -> None:

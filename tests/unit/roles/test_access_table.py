@@ -184,11 +184,12 @@ def test_a_creator_is_told_by_what_is_its_own() -> None:
 
 
 def test_a_problem_has_a_line_where_there_is_one() -> None:
+    warning = {"severity": "warning"}
     problems = [
-        {"path": "/etc/crontab", "line": 7, "message": "no time"},
-        {"path": "/proc", "line": 0, "message": "may not be seen"},
+        {"path": "/etc/crontab", "line": 7, "message": "no time", **warning},
+        {"path": "/proc", "line": 0, "message": "may not be seen", **warning},
     ]
     assert lines(problems=problems)[-2:] == [
-        "NOTE /etc/crontab line 7\u00a0- no time",
-        "NOTE /proc\u00a0- may not be seen",
+        "WARNING /etc/crontab line 7\u00a0- no time",
+        "WARNING /proc\u00a0- may not be seen",
     ]
