@@ -38,8 +38,7 @@ KINDS = {
     "next_file_writer_denied": Kind(
         ERROR,
         "A writer will be locked out of the next log file",
-        "run the remediate playbook before the next file appears; with strategy: "
-        "group, set the umask of its creator to 0002",
+        "run the remediate playbook before the next file appears",
     ),
     "reader_denied": Kind(
         WARNING, "A reader cannot read a log file", "run the remediate playbook"
@@ -67,13 +66,7 @@ KINDS = {
     "acl_unsupported": Kind(
         ERROR,
         "The file system keeps no POSIX ACLs",
-        "set strategy: group, mount it with ACLs, or move the logs to a file system "
-        "that has them",
-    ),
-    "group_unfit": Kind(
-        ERROR,
-        "The group alone cannot give everybody what the policy names",
-        "add who is missing to the group, or set strategy: acl",
+        "mount it with ACLs, or move the logs to a file system that has them",
     ),
     "ancestor_untrusted": Kind(
         ERROR,
@@ -98,8 +91,7 @@ KINDS = {
     "rights_conflict": Kind(
         WARNING,
         "The policy cannot be reached without taking rights away",
-        "remove the negative permissions (group or owner below other) by hand, or "
-        "name who would lose in the policy",
+        "remove the negative permissions (group or owner below other) by hand",
     ),
     "undeclared_writer": Kind(
         WARNING,
