@@ -169,7 +169,7 @@ def confined(policy: Policy, module: str | None) -> Policy:
 def _matching_any(globs: tuple[str, ...]) -> Callable[[str], bool]:
     """Return the test for any of the globs: it is asked of every name there is."""
     ends = tuple(glob[1:] for glob in globs if _ONLY_AN_END.fullmatch(glob))
-    others = [glob for glob in globs if glob[1:] not in ends]
+    others = [glob for glob in globs if not _ONLY_AN_END.fullmatch(glob)]
     if not others:
         return lambda path: path.endswith(ends)
     match = re.compile("|".join(map(fnmatch.translate, others))).match

@@ -90,9 +90,10 @@ def observe_again(
 ) -> Observation:
     """Read an inode that was ``seen``; what is certainly the same still is not read.
 
-    Whatever changes an inode sets its ctime. ``before_ns`` is a time before it
-    was seen by more than the tick of the kernel's clock, in which a second
-    change would not show.
+    Whatever changes an inode sets its ctime, and so does whatever gives it another
+    name: it was seen by its name, in two calls, and a name that stood for another
+    inode in one of them shows. ``before_ns`` is a time before it was seen by more
+    than the tick of the kernel's clock, in which a second change would not show.
     """
     status = status_of_fd(fd)
     stamp = Stamp(status.device, status.ino, status.born_ns)

@@ -6,8 +6,9 @@ from __future__ import annotations
 
 import os
 
-_PIN = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
-_PIN_DIRECTORY = _PIN | os.O_DIRECTORY
+from ._tree import PIN
+
+_PIN_DIRECTORY = PIN | os.O_DIRECTORY
 
 
 class Paths:
@@ -33,7 +34,7 @@ class Paths:
             self.close()
             self._fd = _pin_directory(directory)
             self._directory = directory
-        return os.open(name, _PIN, dir_fd=self._fd)
+        return os.open(name, PIN, dir_fd=self._fd)
 
     def close(self) -> None:
         """Let go of the directory."""

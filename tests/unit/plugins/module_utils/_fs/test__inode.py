@@ -246,6 +246,7 @@ AFTERWARDS: dict[str, Callable[[Path], object]] = {
     ),
     "link": lambda path: os.link(path, f"{path}.link"),
     "content": lambda path: path.write_text("x"),
+    "name, and back": lambda path: path.rename(f"{path}.old").rename(path),
 }
 
 
