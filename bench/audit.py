@@ -10,14 +10,13 @@ root and the package acl.
 
 from __future__ import annotations
 
-import argparse
 import os
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from compare import Run, interleaved, print_table, told, wall
+from compare import Run, arguments, interleaved, print_table, told, wall
 
 ROOT = Path(__file__).resolve().parents[1]
 #: What Debian's hosts have, not what this clone runs its tests with.
@@ -49,10 +48,7 @@ with open("/proc/self/status") as lines:
 
 def main() -> None:
     """Make the tree, measure, print a table."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--files", type=int, default=100_000)
-    parser.add_argument("--rounds", type=int, default=11)
-    options = parser.parse_args()
+    options = arguments(__doc__, files=100_000, rounds=11)
     with TemporaryDirectory(prefix="logward-bench-", dir="/srv") as place:
         logs = made(Path(place), options.files)
         seconds = interleaved(contestants(logs), options.rounds)

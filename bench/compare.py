@@ -9,6 +9,7 @@ runs that were neighbours. (hyperfine and pyperf run all of one, then the next.)
 
 from __future__ import annotations
 
+import argparse
 import os
 import platform
 import statistics
@@ -19,6 +20,14 @@ from typing import Callable
 
 #: Runs once, and returns the seconds that it took.
 Run = Callable[[], float]
+
+
+def arguments(description: str | None, **numbers: int) -> argparse.Namespace:
+    """Return the numbers that the command line gives, or these."""
+    parser = argparse.ArgumentParser(description=description)
+    for name, number in numbers.items():
+        parser.add_argument(f"--{name}", type=int, default=number)
+    return parser.parse_args()
 
 
 def wall(*argv: str) -> Run:

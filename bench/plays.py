@@ -9,7 +9,6 @@ what Ansible itself costs is in both. Needs root.
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 from collections.abc import Mapping
@@ -17,7 +16,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from audit import PYTHON, ROOT, made
-from compare import Run, interleaved, print_table, wall
+from compare import Run, arguments, interleaved, print_table, wall
 
 DIRECTORIES = 10
 FILES = 1_000
@@ -35,9 +34,7 @@ BARE = """\
 
 def main() -> None:
     """Make the trees, measure, print a table."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=11)
-    options = parser.parse_args()
+    options = arguments(__doc__, rounds=11)
     os.environ["ANSIBLE_CONFIG"] = str(ROOT / "ansible.cfg")
     with TemporaryDirectory(prefix="logward-bench-", dir="/srv") as place:
         seconds = interleaved(contestants(Path(place)), options.rounds)

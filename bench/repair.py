@@ -10,7 +10,6 @@ what the policy wants, whoever did it. Needs root and the package acl.
 
 from __future__ import annotations
 
-import argparse
 import os
 import subprocess
 from collections.abc import Iterator, Mapping
@@ -18,7 +17,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from audit import PYTHON, SECONDS, made, settings
-from compare import Run, interleaved, print_table, told, wall
+from compare import Run, arguments, interleaved, print_table, told, wall
 
 USER = "www-data"
 #: What the policy of settings() comes to, as people would write it.
@@ -56,10 +55,7 @@ find "$0" -name 000.log -exec setfacl -b {} + -exec chmod 0600 {} +
 
 def main() -> None:
     """Make the trees, measure, print a table for each."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--files", type=int, default=100_000)
-    parser.add_argument("--rounds", type=int, default=5)
-    options = parser.parse_args()
+    options = arguments(__doc__, files=100_000, rounds=5)
     with TemporaryDirectory(prefix="logward-bench-", dir="/srv") as place:
         logs = made(Path(place), options.files)
         for title, wrong in trees(logs).items():

@@ -10,7 +10,6 @@ journaled. On this machine, with a local connection. Needs root and acl.
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import subprocess
@@ -19,7 +18,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from audit import PYTHON, ROOT, made
-from compare import Run, interleaved, print_table, wall
+from compare import Run, arguments, interleaved, print_table, wall
 from repair import CHAIN, USER, trees
 
 ENTRIES = (
@@ -32,10 +31,7 @@ ENTRIES = (
 
 def main() -> None:
     """Make the trees, measure, print a table for each."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--files", type=int, default=10_000)
-    parser.add_argument("--rounds", type=int, default=5)
-    options = parser.parse_args()
+    options = arguments(__doc__, files=10_000, rounds=5)
     os.environ["ANSIBLE_CONFIG"] = str(ROOT / "ansible.cfg")
     with TemporaryDirectory(prefix="logward-bench-", dir="/srv") as place:
         logs = made(Path(place), options.files)
