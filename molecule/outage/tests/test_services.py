@@ -67,6 +67,8 @@ def story() -> Iterator[Story]:
     def stop_both() -> None:
         host.run(["supervisorctl", "stop", "payments-worker"])
         host.run(["systemctl", "stop", "apache2"])
+        # In a container systemd may not hear of the end of the last process.
+        host.run(["systemctl", "reset-failed", "apache2"], check=False)
 
     seen: dict[str, object] = {}
     try:
@@ -165,9 +167,7 @@ def test_the_preview_announces_what_would_be_started(story: Story) -> None:
     assert RESTART_APACHE in changed(story.preview)
     announced = "Announce the supervisor programs that would be restarted"
     assert announced in changed(story.preview)
-    # "failed" where systemd, in a container, does not hear of the last one's end.
-    apache, worker = story.states_after_preview
-    assert (apache in ("inactive", "failed"), worker) == (True, "STOPPED")
+    assert story.states_after_preview == ("inactive", "STOPPED")
 
 
 def test_the_next_run_starts_what_is_down_without_a_repair(story: Story) -> None:

@@ -13,10 +13,6 @@ from typing import Any, Callable
 
 import pytest
 
-from ansible_collections.logward.permissions.plugins.module_utils import (
-    _repair,
-    _survey,
-)
 from ansible_collections.logward.permissions.plugins.module_utils._errors import (
     HostError,
 )
@@ -32,9 +28,6 @@ from ansible_collections.logward.permissions.plugins.module_utils._restore impor
     RestoreOptions,
     restore,
 )
-from ansible_collections.logward.permissions.plugins.module_utils._writers._source import (
-    NOBODY,
-)
 
 WEB, QUEUE, STRANGER = 64001, 64002, 64009
 IDENTITIES = [
@@ -44,15 +37,10 @@ IDENTITIES = [
 #: Of a sparse file: the least that a recent mkfs.xfs takes, and more.
 SIZE = 512 << 20
 
+pytestmark = pytest.mark.usefixtures("quiet_host")
+
 Mount = Callable[..., Path]
 State = dict[str, tuple[Any, ...]]
-
-
-@pytest.fixture(autouse=True)
-def quiet_host(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What else runs on this machine decides nothing, and need not be read."""
-    monkeypatch.setattr(_repair, "running_writers", lambda *_arguments: NOBODY)
-    monkeypatch.setattr(_survey, "root_writes_below", lambda _path: [])
 
 
 def _state(logs: Path) -> State:

@@ -21,10 +21,6 @@ import pytest
 from hypothesis import given, seed, settings
 from hypothesis import strategies as st
 
-from ansible_collections.logward.permissions.plugins.module_utils import (
-    _repair,
-    _survey,
-)
 from ansible_collections.logward.permissions.plugins.module_utils._access import (
     DIRECTORY,
     REGULAR,
@@ -58,9 +54,6 @@ from ansible_collections.logward.permissions.plugins.module_utils._policy import
 from ansible_collections.logward.permissions.plugins.module_utils._repair import (
     RepairOptions,
     repair,
-)
-from ansible_collections.logward.permissions.plugins.module_utils._writers._source import (
-    NOBODY,
 )
 from ansible_collections.logward.permissions.tests.unit import kernel, strategies
 from ansible_collections.logward.permissions.tests.unit.kernel import Question
@@ -404,13 +397,6 @@ def _keep_the_promise(site: Path, case: Case, tally: Counter[str]) -> None:
         not same_permissions(was, after.inodes[inode])
         for inode, was in before.inodes.items()
     )
-
-
-@pytest.fixture
-def quiet_host(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What else runs on this machine decides nothing, and need not be read."""
-    monkeypatch.setattr(_repair, "running_writers", lambda *_arguments: NOBODY)
-    monkeypatch.setattr(_survey, "root_writes_below", lambda _path: [])
 
 
 @pytest.mark.usefixtures("quiet_host")

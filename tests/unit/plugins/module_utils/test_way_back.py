@@ -26,10 +26,6 @@ import pytest
 from hypothesis import given, seed, settings
 from hypothesis import strategies as st
 
-from ansible_collections.logward.permissions.plugins.module_utils import (
-    _repair,
-    _survey,
-)
 from ansible_collections.logward.permissions.plugins.module_utils._errors import (
     HostError,
 )
@@ -47,9 +43,6 @@ from ansible_collections.logward.permissions.plugins.module_utils._restore impor
 )
 from ansible_collections.logward.permissions.plugins.module_utils._runs import (
     NoSuchRun,
-)
-from ansible_collections.logward.permissions.plugins.module_utils._writers._source import (
-    NOBODY,
 )
 from ansible_collections.logward.permissions.tests.unit import strategies
 from ansible_collections.logward.permissions.tests.unit.plugins.module_utils import (
@@ -100,13 +93,6 @@ def cut_short(changes: int | None) -> Iterator[None]:
             yield
         except _Cut:
             return
-
-
-@pytest.fixture
-def quiet_host(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What else runs on this machine decides nothing, and need not be read."""
-    monkeypatch.setattr(_repair, "running_writers", lambda *_arguments: NOBODY)
-    monkeypatch.setattr(_survey, "root_writes_below", lambda _path: [])
 
 
 def _there_and_back(place: Path, case: promise.Case, cuts: Cuts, tally: Any) -> None:

@@ -30,16 +30,6 @@ def opened(path: Path) -> Iterator[Tree]:
         yield tree
 
 
-@pytest.fixture
-def logs(site: Path) -> Path:
-    path = site / "logs"
-    (path / "a/b").mkdir(parents=True)
-    (path / "c").mkdir()
-    for name in ("0.log", "a/1.log", "a/b/2.log", "c/3.log"):
-        (path / name).touch()
-    return path
-
-
 def test_ancestors(logs: Path) -> None:
     with opened(logs / "a/b") as tree:
         paths = [path for path, _inode in tree.ancestors]

@@ -60,16 +60,6 @@ def walked(
         return [visit.path for visit in visits(tree, recurse=recurse, exclude=exclude)]
 
 
-@pytest.fixture
-def logs(site: Path) -> Path:
-    path = site / "logs"
-    (path / "a/b").mkdir(parents=True)
-    (path / "c").mkdir()
-    for name in ("0.log", "a/1.log", "a/b/2.log", "c/3.log"):
-        (path / name).touch()
-    return path
-
-
 def test_everything_is_visited_once_and_directories_before_what_is_in_them(
     logs: Path,
 ) -> None:
