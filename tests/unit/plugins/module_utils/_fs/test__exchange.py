@@ -175,10 +175,11 @@ def test_exchanged_temporary_file_is_noticed(
     def rename(source: str, *arguments: Any, **more: Any) -> None:
         (conf.parent / source).unlink()
         (conf.parent / source).write_bytes(b"attack\n")
+        os.chown(conf.parent / source, 64001, 64001)
         real(source, *arguments, **more)
 
     monkeypatch.setattr(os, "rename", rename)
-    with pytest.raises(HostError):
+    with pytest.raises(HostError, match="is not what was written: others exchanged"):
         put(conf, CONTENT, 64001)
 
 
