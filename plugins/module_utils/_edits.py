@@ -130,6 +130,42 @@ def _opcodes(
     return SequenceMatcher(None, old, new, autojunk=False).get_opcodes()
 
 
+def merged(edits: Sequence[Edit]) -> list[Edit]:
+    """Return one edit for each file, which changes what all of its edits change.
+
+    Raises HostError where they contradict each other.
+    """
+    by_path: dict[str, Edit] = {}
+    for edit in edits:
+        other = by_path.get(edit.path)
+        by_path[edit.path] = edit if other is None else _both(other, edit)
+    return list(by_path.values())
+
+
+def _both(one: Edit, other: Edit) -> Edit:
+    """Return an edit that does what two do, which were made from the same file."""
+    if one.after is None or other.after is None or one.before != other.before:
+        if one == other:
+            return one
+        raise _contradiction(one)
+    content, end = one.before or b"", 0
+    parts: list[bytes] = []
+    for span in sorted({*spans(one), *spans(other)}, key=lambda each: each.offset):
+        if span.offset < end or (span.offset == end and parts and not span.removed):
+            raise _contradiction(one)
+        parts += [content[end : span.offset], span.inserted]
+        end = span.offset + len(span.removed)
+    after = b"".join([*parts, content[end:]])
+    return Edit(one.path, one.before, after, one.holder)
+
+
+def _contradiction(edit: Edit) -> HostError:
+    return HostError(
+        f"{display(edit.path)} is to be changed in two ways at the same place. Name "
+        "one service at a time"
+    )
+
+
 def undone(entry: EditEntry, content: bytes | None) -> bytes | None:
     """Return what the file held before, from what the edit has left.
 

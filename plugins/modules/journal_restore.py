@@ -77,8 +77,8 @@ restored:
   sample: 42
 files:
   description:
-    - Configuration files that hold again what they held before the run, or would in check mode. What
-      a service runs with follows when it is restarted, and units after C(systemctl daemon-reload).
+    - Configuration files that hold again what they held before the run, or would in check mode.
+      Services run with that once they are restarted, units after C(systemctl daemon-reload).
   returned: success
   type: list
   elements: dict
@@ -119,15 +119,16 @@ left_alone:
       type: str
     reason:
       description:
-        - V(changed_since), somebody else has changed owner, group, mode or ACLs since, or has edited
-          the file.
+        - V(changed_since), somebody else has changed owner, group, mode or ACLs since, or has
+          edited the file.
         - V(vanished), nothing has the name any more.
         - V(exchanged), something else has the name.
         - V(hard_link), V(immutable), V(privileged_file), V(foreign_owner), what
           M(logward.permissions.log_directory) would not touch either.
         - V(open_to_others), a configuration file of root's, or its directory, can be written by
           others than root.
-        - V(too_large), V(mount), a configuration file has more than 1 MiB, or is a mount of its own.
+        - V(too_large), V(mount), a configuration file has more than 1 MiB, or is a mount of its
+          own.
         - V(read_only), it is mounted read-only.
         - V(unreadable), the kernel did not tell.
       returned: success
