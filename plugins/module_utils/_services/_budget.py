@@ -180,5 +180,7 @@ def _restart(service: object, boot: object, up: object, wall: object) -> Restart
 
 
 def _content(restarts: Sequence[Restart]) -> bytes:
-    found = [[each.service, each.at.boot, each.at.up, each.at.wall] for each in restarts]
+    found = [
+        [each.service, each.at.boot, each.at.up, each.at.wall] for each in restarts
+    ]
     return json.dumps({"format": _FORMAT, "restarts": found}).encode() + b"\n"

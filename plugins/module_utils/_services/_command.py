@@ -88,9 +88,7 @@ def run(
     return Finished(status, last_lines(output))
 
 
-def _watched(
-    process: subprocess.Popen[bytes], deadline: float
-) -> tuple[bytes, bool]:
+def _watched(process: subprocess.Popen[bytes], deadline: float) -> tuple[bytes, bool]:
     """Return the end of the output, and whether the command has ended in time."""
     output = b""
     assert process.stdout is not None  # noqa: S101

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from .._edits import Edit
@@ -85,6 +85,21 @@ class _Read:
             for place in (section.place, *section.places.values()):
                 found[place.path] = None
         return list(found)
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What a restart of a program has to know.
+
+    ``names`` are its processes, as GROUP:NAME; ``groups`` those that it is in, and
+    all services of each. ``sets_umask`` is false where it gets the daemon's.
+    """
+
+    path: str
+    configuration: Configuration
+    names: frozenset[str]
+    groups: Mapping[str, frozenset[str]]
+    sets_umask: bool
 
 
 def of(name: str, root: str = "/") -> tuple[Service, ...] | None:
@@ -254,6 +269,34 @@ class SupervisorProgram(_Supervised):
         """Return how its supervisord is reached."""
         found = found or _read(self.root)
         return Control(found.host.path, _socket(found))
+
+    def facts(self) -> Facts:
+        """Read what a restart of it has to know. Raises HostError."""
+        found = _read(self.root)
+        program = self._program(found)
+        names = frozenset(
+            name if ":" in name else f"{name}:{name}"
+            for name in self._process_names(found)
+        )
+        groups = {
+            group: frozenset(
+                each.service
+                for each in found.programs
+                if any(names["group_name"] == group for names in each.processes)
+            )
+            for group in dict.fromkeys(each["group_name"] for each in program.processes)
+        }
+        return Facts(
+            found.host.path,
+            found.configuration,
+            names,
+            groups,
+            "umask" in program.section.values,
+        )
+
+    def daemon(self) -> tuple[Running, ...]:
+        """Return the supervisord that starts it, as it runs."""
+        return Supervisord(NAME, self.unit, self.root).running()
 
     def _program(self, found: _Read) -> Program:
         programs = (each for each in found.programs if each.service == self.name)

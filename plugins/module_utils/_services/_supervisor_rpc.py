@@ -111,14 +111,18 @@ class Supervisor:
         """Take where it is, and how long each answer may take, in seconds."""
         self._endpoint = endpoint
         self._timeout = timeout
+        self._silent: HostError | None = None
 
-    def call(self, method: str, *arguments: Any) -> Any:
+    def call(self, method: str, *arguments: object) -> Any:  # noqa: ANN401
         """Return what a method of the API returns.
 
         Raises Fault where supervisord refuses, HostError where it is not there, is
         somebody else, does not answer, or wants another password.
         """
-        request = xmlrpc.client.dumps(arguments, method).encode()
+        if self._silent is not None:  # it would be waited for again and again
+            raise self._silent
+        # what is passed is what it can hold
+        request = xmlrpc.client.dumps(arguments, method).encode()  # type: ignore[arg-type]
         answer = self._post(request)
         try:
             (value,), _method = xmlrpc.client.loads(answer.translate(_ESCAPED))
@@ -143,7 +147,8 @@ class Supervisor:
             problem = "is not there" if error.errno == 2 else "has nobody behind it"
             raise self._failed(f"{problem}. Run: {_START}") from None
         except (TimeoutError, socket.timeout, BlockingIOError):
-            raise self._failed(_silence(self._timeout)) from None
+            self._silent = self._failed(_silence(self._timeout))
+            raise self._silent from None
         except (OSError, http.client.HTTPException) as error:
             reason = getattr(error, "strerror", None) or type(error).__name__
             raise self._failed(f"broke off: {reason}") from error

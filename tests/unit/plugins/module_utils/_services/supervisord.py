@@ -42,7 +42,9 @@ files = %(here)s/*.ini
 class Host:
     """The files of a supervisord, and the daemon once it is started."""
 
-    def __init__(self, root: Path, server: str = "", own: str = "", more: str = ""):
+    def __init__(
+        self, root: Path, server: str = "", own: str = "", more: str = ""
+    ) -> None:
         self.root = root
         self.path = root / "supervisord.conf"
         self.path.write_text(
@@ -94,7 +96,9 @@ class Host:
             self._process.wait()
 
     def state(self, name: str) -> str:
-        return str(self.supervisor().call("supervisor.getProcessInfo", name)["statename"])
+        return str(
+            self.supervisor().call("supervisor.getProcessInfo", name)["statename"]
+        )
 
     def pid(self, name: str) -> int:
         return int(self.supervisor().call("supervisor.getProcessInfo", name)["pid"])

@@ -14,9 +14,6 @@ from ansible_collections.logward.permissions.plugins.module_utils._errors import
     HostError,
     OptionError,
 )
-from ansible_collections.logward.permissions.plugins.module_utils._services import (
-    _budget,
-)
 from ansible_collections.logward.permissions.plugins.module_utils._services._budget import (
     Budget,
     Now,
@@ -193,5 +190,5 @@ def test_a_full_disk_stops_the_restart_and_loses_nothing(
 
 @pytest.mark.parametrize("most", [0, -1])
 def test_a_budget_for_nothing_is_refused(most: int) -> None:
-    with pytest.raises(OptionError, match="max_per_hour.*set mode to never"):
+    with pytest.raises(OptionError, match=r"max_per_hour.*set mode to never"):
         checked_max_per_hour({"max_per_hour": most})
