@@ -26,7 +26,7 @@ FRESH = Running(7, 0o002, 64001, frozenset({64001, 64005}))
 
 
 def running(**changes: object) -> Running:
-    return Running(**{**vars(FRESH), **changes})  # type: ignore[arg-type]
+    return Running(**{**vars(FRESH), **changes})
 
 
 UMASK_WHY = (

@@ -100,6 +100,8 @@ def test_setting_that_goes_on_in_the_next_line(tmp_path: Path) -> None:
         ("systemd:a.timer", "is no service of systemd"),
         ("systemd:../a.service", "is no service of systemd"),
         ("systemd:", "is no service of systemd"),
+        ("systemd:apache2", "is known better. Name it apache2"),
+        ("systemd:php8.2-fpm.service", r"is known better\. Name it php8\.2-fpm"),
         ("systemd:masked", "is masked: nothing can start masked.service"),
     ],
 )
