@@ -134,9 +134,7 @@ ALL_BAD = {**BAD, **BAD_UMASK}
 
 
 @pytest.mark.parametrize("check", [True, False], ids=["check", "run"])
-@pytest.mark.parametrize(
-    ("changes", "message"), ALL_BAD.values(), ids=ALL_BAD
-)
+@pytest.mark.parametrize(("changes", "message"), ALL_BAD.values(), ids=ALL_BAD)
 def test_bad_input_of_umask(
     run_module: RunModule,
     wanted: Result,
