@@ -95,7 +95,7 @@ class Budget:
             return None
         minutes = math.ceil((_HOUR - ages[self._most - 1]) / 60)
         return (
-            f"it was restarted {len(ages)} times within the last hour, and "
+            f"it was restarted {_times(len(ages))} within the last hour, and "
             f"max_per_hour is {self._most}. Find out why it needs that so often; a "
             f"restart is possible again in {minutes} min, or with a higher max_per_hour"
         )
@@ -169,6 +169,10 @@ class Budget:
             sync_directory(parent)
         finally:
             os.close(parent)
+
+
+def _times(count: int) -> str:
+    return "once" if count == 1 else f"{count} times"
 
 
 def _restart(service: object, boot: object, up: object, wall: object) -> Restart:

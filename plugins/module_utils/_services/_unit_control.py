@@ -13,9 +13,9 @@ from .._names import display
 from ._command import last_lines, run
 from ._control import SETTLED_SECONDS, Control, State
 from ._copy import copied
-from ._service import Service
+from ._service import RELOAD, Service
 from ._text import content_of, resolved
-from ._unit import needs_reload, reload_units
+from ._unit import reload_units
 
 _PROPERTIES = (
     "LoadState",
@@ -77,7 +77,9 @@ class UnitControl(Control):
 
     def act(self, action: str) -> None:
         """Have systemd do it, and wait until it says that it has."""
-        if needs_reload(self._unit):
+        if action != RELOAD:
+            # Not only where NeedDaemonReload= says so: of a unit's first drop-in it
+            # does not know yet.
             reload_units()
         # What has failed too often would not be started.
         run(["systemctl", "reset-failed", "--", self._unit], _ASK_SECONDS)
