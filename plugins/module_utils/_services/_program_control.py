@@ -12,52 +12,31 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from .._errors import HostError
-from ._command import last_lines
+from ._commands import last_lines
 from ._control import Control, State
 from ._copy import copied
 from ._processes import running_as
 from ._service import Running
 from ._supervisor import Facts, SupervisorProgram
 from ._supervisor_rpc import (
+    ALIVE,
     ALREADY_STARTED,
     CANT_REREAD,
     NOT_RUNNING,
+    RUNNING,
+    STOPPING,
     Fault,
+    Process,
     Supervisor,
+    processes_of,
 )
 
-# supervisor/states.py
-_STARTING, _RUNNING, _BACKOFF, _STOPPING, _EXITED = 10, 20, 30, 40, 100
-_ALIVE = (_STARTING, _RUNNING, _BACKOFF)
-#: supervisord looks once a second what it has to start again.
-_EXITED_SECONDS = 3
 _NOT_STARTED = "unknown to supervisord, which has not read its configuration"
 _POLL_SECONDS = 0.1
 _TAIL_BYTES = 4096
-
-
-@dataclass(frozen=True)
-class _Process:
-    """A process of a program, by supervisor's ``GROUP:NAME``."""
-
-    name: str
-    state: int
-    word: str
-    pid: int
-    seconds: int
-    ended_seconds: int
-    logs: Mapping[str, str]
-
-    @property
-    def is_down(self) -> bool:
-        """Tell whether supervisord will not start it by itself."""
-        if self.state == _EXITED:
-            return self.ended_seconds >= _EXITED_SECONDS
-        return self.state not in (*_ALIVE, _STOPPING)
 
 
 class ProgramControl(Control):
@@ -83,9 +62,9 @@ class ProgramControl(Control):
         settled = self._settled_seconds()
         missing = facts.names - processes.keys()
         found = processes.values()
-        running = [each for each in found if each.state == _RUNNING]
+        running = [each for each in found if each.state == RUNNING]
         is_up = not missing and len(running) == len(found)
-        words = [each.word for each in found if each.state != _RUNNING]
+        words = [each.word for each in found if each.state != RUNNING]
         return State(
             words[0] if words else _NOT_STARTED if missing else "RUNNING",
             is_up,
@@ -141,16 +120,16 @@ class ProgramControl(Control):
         try:
             facts = self._service.facts()
             processes = self._processes(facts.names).values()
-            quiet = [each for each in processes if each.state != _RUNNING]
+            quiet = [each for each in processes if each.state != RUNNING]
             text = "\n".join(self._tail(each) for each in quiet or processes)
-        except (HostError, Fault) as error:
+        except HostError as error:
             text = str(error)
         return last_lines(text)
 
-    def _processes(self, names: Iterable[str]) -> dict[str, _Process]:
+    def _processes(self, names: Iterable[str]) -> dict[str, Process]:
         wanted = frozenset(names)
-        every = map(_process, self._call("getAllProcessInfo"))
-        return {each.name: each for each in every if each.name in wanted}
+        every = processes_of(self._supervisor)
+        return {name: each for name, each in every.items() if name in wanted}
 
     def _settled_seconds(self) -> Mapping[str, int]:
         """Return how long each process must run, which is at least a second."""
@@ -167,7 +146,7 @@ class ProgramControl(Control):
             ]
         except Fault as fault:
             if fault.code != CANT_REREAD:
-                raise _refused(fault) from fault
+                raise
             raise HostError(
                 f"supervisor refuses its configuration: {fault}. Correct it"
             ) from fault
@@ -181,12 +160,12 @@ class ProgramControl(Control):
             self._call("removeProcessGroup", group)
         self._call("addProcessGroup", group)
         own = {each for each in facts.names if _group(each) == group}
-        ran = {name for name, each in before.items() if each.state in _ALIVE}
+        ran = {name for name, each in before.items() if each.state in ALIVE}
         self._start(sorted((own | ran) & self._in(group).keys()))
 
-    def _in(self, group: str) -> dict[str, _Process]:
-        every = map(_process, self._call("getAllProcessInfo"))
-        return {each.name: each for each in every if _group(each.name) == group}
+    def _in(self, group: str) -> dict[str, Process]:
+        every = processes_of(self._supervisor)
+        return {name: each for name, each in every.items() if _group(name) == group}
 
     def _stop(self, names: Iterable[str]) -> None:
         names = frozenset(names)
@@ -197,7 +176,7 @@ class ProgramControl(Control):
             left = [
                 each.name
                 for each in self._processes(names).values()
-                if each.state in (*_ALIVE, _STOPPING)
+                if each.state in (*ALIVE, STOPPING)
             ]
             if not left:
                 return
@@ -220,7 +199,7 @@ class ProgramControl(Control):
         for name in names:
             self._call("startProcess", name, False, but=ALREADY_STARTED)
 
-    def _tail(self, process: _Process) -> str:
+    def _tail(self, process: Process) -> str:
         for channel, path in process.logs.items():
             try:
                 method = f"tailProcess{channel}Log"
@@ -238,28 +217,11 @@ class ProgramControl(Control):
         except Fault as fault:
             if fault.code == but:
                 return None
-            raise _refused(fault) from fault
-
-
-def _process(info: Mapping[str, Any]) -> _Process:
-    logs = {"Stderr": info["stderr_logfile"], "Stdout": info["stdout_logfile"]}
-    return _Process(
-        f"{info['group']}:{info['name']}",
-        info["state"],
-        info["statename"],
-        info["pid"],
-        info["now"] - info["start"],
-        info["now"] - info["stop"],
-        {channel: path for channel, path in logs.items() if path},
-    )
+            raise
 
 
 def _group(name: str) -> str:
     return name.partition(":")[0]
-
-
-def _refused(fault: Fault) -> HostError:
-    return HostError(f"supervisor answers: {fault}")
 
 
 def _of_the_daemon(daemon: Sequence[Running], umask: int) -> str | None:

@@ -35,16 +35,23 @@ _PEER = struct.Struct("3i")  # struct ucred, unix(7): pid, uid, gid
 _START = "systemctl start supervisor"
 
 
-class Fault(Exception):
-    """What supervisord answers where it does not do something."""
+class Fault(HostError):
+    """What supervisor answers where it does not do something."""
 
     def __init__(self, code: int, text: str) -> None:
         """Keep the code (supervisor/xmlrpc.py, Faults) and what it says."""
-        super().__init__(display(text))
+        super().__init__(f"supervisor answers: {display(text)}")
         self.code = code
 
 
 BAD_NAME, NOT_RUNNING, ALREADY_STARTED, CANT_REREAD = 10, 70, 60, 92
+
+
+# supervisor/states.py
+STARTING, RUNNING, BACKOFF, STOPPING, EXITED = 10, 20, 30, 40, 100
+ALIVE = (STARTING, RUNNING, BACKOFF)
+#: supervisord looks once a second what it has to start again.
+_EXITED_SECONDS = 3
 
 
 @dataclass(frozen=True)
@@ -104,6 +111,10 @@ def _own_uid(values: Values, sections: Mapping[str, Section]) -> list[int]:
         return []
 
 
+class NobodyListens(HostError):
+    """There is no socket, or nobody behind it: supervisord does not run, as a rule."""
+
+
 class Supervisor:
     """The supervisord of this host. What is not answered in time is a HostError."""
 
@@ -145,7 +156,8 @@ class Supervisor:
                 return self._body(response)
         except (FileNotFoundError, ConnectionRefusedError) as error:
             problem = "is not there" if error.errno == 2 else "has nobody behind it"
-            raise self._failed(f"{problem}. Run: {_START}") from None
+            failed = self._failed(f"{problem}. Run: {_START}")
+            raise NobodyListens(str(failed)) from None
         except (TimeoutError, socket.timeout, BlockingIOError):
             self._silent = self._failed(_silence(self._timeout))
             raise self._silent from None
@@ -220,3 +232,48 @@ class _Connection(http.client.HTTPConnection):
                 "listens there. Nothing was said to it. Remove it, put the socket "
                 f"where only root can make files, and run: {_START}"
             )
+
+
+@dataclass(frozen=True)
+class Process:
+    """A process of a program; ``name`` is supervisor's ``GROUP:NAME``.
+
+    ``word`` is supervisor's for ``state``. ``seconds`` is how long ago it was
+    started, ``ended_seconds`` how long ago it ended. ``logs`` are the paths that
+    supervisor tails, by what it calls them, that of errors first. ``pid`` is 0 for
+    one that does not run.
+    """
+
+    name: str
+    state: int
+    word: str
+    pid: int
+    seconds: int
+    ended_seconds: int
+    logs: Mapping[str, str]
+
+    @property
+    def is_down(self) -> bool:
+        """Tell whether supervisord will not start it by itself."""
+        if self.state == EXITED:
+            return self.ended_seconds >= _EXITED_SECONDS
+        return self.state not in (*ALIVE, STOPPING)
+
+
+def processes_of(supervisor: Supervisor) -> dict[str, Process]:
+    """Return all processes by their names. Raises HostError."""
+    infos = supervisor.call("supervisor.getAllProcessInfo")
+    return {each.name: each for each in map(_process, infos)}
+
+
+def _process(info: Mapping[str, Any]) -> Process:
+    logs = {"Stderr": info["stderr_logfile"], "Stdout": info["stdout_logfile"]}
+    return Process(
+        f"{info['group']}:{info['name']}",
+        info["state"],
+        info["statename"],
+        info["pid"],
+        info["now"] - info["start"],
+        info["now"] - info["stop"],
+        {channel: path for channel, path in logs.items() if path},
+    )

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from .._edits import Edit
 from .._errors import HostError
 from .._names import display
-from ._command import last_lines, run
+from ._commands import last_lines, run, said
 from ._control import SETTLED_SECONDS, Control, State
 from ._copy import copied
 from ._service import RELOAD, Service
@@ -27,7 +27,6 @@ _PROPERTIES = (
     "TriggeredBy",
     "ActiveEnterTimestampMonotonic",
 )
-_ASK_SECONDS = 30.0
 
 
 class UnitControl(Control):
@@ -82,25 +81,26 @@ class UnitControl(Control):
             # does not know yet.
             reload_units()
         # What has failed too often would not be started.
-        run(["systemctl", "reset-failed", "--", self._unit], _ASK_SECONDS)
-        finished = run(["systemctl", action, "--", self._unit], self._timeout)
-        if finished.status:
-            raise HostError(f"systemctl {action} {self._unit} failed: {finished.said}")
+        run(["systemctl", "reset-failed", "--", self._unit])
+        argv = ["systemctl", action, "--", self._unit]
+        answer = run(argv, timeout=self._timeout)
+        if answer.status:
+            raise HostError(f"{' '.join(argv)} failed: {said(answer.output)}")
 
     def last_lines(self) -> tuple[str, ...]:
         """Return what the journal has of the unit."""
         argv = ["journalctl", "--unit", self._unit, "--lines=20", "--output=cat"]
         try:
-            return run([*argv, "--no-pager", "--quiet"], _ASK_SECONDS).lines
+            return last_lines(run([*argv, "--no-pager", "--quiet"]).output)
         except HostError as error:
             return last_lines(str(error))
 
     def _show(self) -> Mapping[str, str]:
         argv = ["systemctl", "show", f"--property={','.join(_PROPERTIES)}"]
-        finished = run([*argv, "--", self._unit], _ASK_SECONDS)
-        shown = dict(line.partition("=")[::2] for line in finished.lines)
-        if finished.status or not shown.get("ActiveState"):
-            raise HostError(f"systemctl show {self._unit} failed: {finished.said}")
+        answer = run([*argv, "--", self._unit])
+        shown = dict(line.partition("=")[::2] for line in answer.output.split("\n"))
+        if answer.status or not shown.get("ActiveState"):
+            raise HostError(f"systemctl show {self._unit}: {said(answer.output)}")
         return {key: shown.get(key, "") for key in _PROPERTIES}
 
 
