@@ -61,6 +61,24 @@ def test_nothing_of_the_environment_and_no_terminal(
     )
 
 
+def test_what_is_typed_meanwhile_is_not_read() -> None:
+    terminal, typed = os.pipe()
+    os.write(typed, b"yes\n")
+    os.close(typed)
+    before = os.dup(0)
+    try:
+        os.dup2(terminal, 0)
+        assert run(["cat"]).output == ""
+    finally:
+        os.dup2(before, 0)
+        os.close(before)
+        os.close(terminal)
+
+
+def test_there_is_no_terminal() -> None:
+    assert "No such device" in run(["sh", "-c", "(: </dev/tty) 2>&1"]).output
+
+
 def test_it_is_killed_with_all_that_it_started(tmp_path: Path) -> None:
     pids = tmp_path / "pids"
     script = f"trap '' TERM; sleep 60 & echo $! $$ >{pids}; wait"
