@@ -286,7 +286,6 @@ class _Restarts:
             if is_up
             else "It was started again, and still does not run"
         )
-        self._failures.append("Repaired permissions stay")
         return state
 
     def _take_back(self, service: Service) -> PutBack:
