@@ -72,7 +72,7 @@ class Story:
 
 
 @pytest.fixture(scope="module")
-def story() -> Iterator[Story]:
+def story() -> Iterator[Story]:  # noqa: PLR0915 - one story, in its order
     host = PaymentsHost(os.environ["LOGWARD_HOST_NAME"])
     inventory = os.environ["MOLECULE_INVENTORY_FILE"]
 
