@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ._access import DIRECTORY, Inode
@@ -101,6 +101,17 @@ class Diff:
         name = display(path) or "."
         self._before += [name, *_lines(before)]
         self._after += [name, *_lines(after)]
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it as what goes from one process to another."""
+        return {"count": self._count, "before": self._before, "after": self._after}
+
+    def add_json(self, value: Mapping[str, Any]) -> None:
+        """Add what ``as_json`` made of another one, as far as there is room."""
+        room = max(0, self._most - self._count)
+        self._count += value["count"]
+        self._before += value["before"][:room]
+        self._after += value["after"][:room]
 
     def result(self) -> dict[str, str] | None:
         """Return the diff, or None where nothing changes."""

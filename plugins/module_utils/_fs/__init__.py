@@ -4,15 +4,25 @@
 
 from __future__ import annotations
 
-from ._apply import ChangedMeanwhile, change, copy_up, left_by, same_permissions
+from ._apply import (
+    ChangedMeanwhile,
+    change,
+    change_near,
+    copy_up,
+    left_by,
+    same_permissions,
+)
+from ._cwd import own_descriptors, working_directory
 from ._inode import (
     Known,
     Observation,
     Stamp,
     has_capability,
-    observe_again,
+    is_unchanged,
+    kernel_time_ns,
     observe_fd,
     proc_path,
+    seems_without_capability,
 )
 from ._mounts import read_mounts
 from ._paths import Paths
@@ -23,12 +33,15 @@ from ._private import (
     sync_directory,
 )
 from ._tree import MissingDirectory, Tree
-from ._walk import WHOLE, Share, Visit, Walk, is_gone
+from ._walk import HALVES, MOST_AT_ONCE, WHOLE, Listing, Share, Visit, Walk, is_gone
 
 __all__ = [
+    "HALVES",
+    "MOST_AT_ONCE",
     "WHOLE",
     "ChangedMeanwhile",
     "Known",
+    "Listing",
     "MissingDirectory",
     "Observation",
     "Paths",
@@ -38,17 +51,22 @@ __all__ = [
     "Visit",
     "Walk",
     "change",
+    "change_near",
     "check_private_directory",
     "copy_up",
     "find_private_directory",
     "has_capability",
     "is_gone",
+    "is_unchanged",
+    "kernel_time_ns",
     "left_by",
-    "observe_again",
     "observe_fd",
     "open_private_directory",
+    "own_descriptors",
     "proc_path",
     "read_mounts",
     "same_permissions",
+    "seems_without_capability",
     "sync_directory",
+    "working_directory",
 ]

@@ -22,6 +22,7 @@ from typing import Any, Callable
 import pytest
 
 from ansible_collections.logward.permissions.plugins.module_utils import (
+    _carry_out,
     _host,
     _repair,
     _survey,
@@ -528,16 +529,16 @@ def test_exchange_of_a_directory_for_a_link_gains_nothing(
         archive.rename(logs / "moved")
         archive.symlink_to(outside)
 
-    real_steps = _survey.Survey.steps
+    real = _survey.Survey.others
 
-    def steps(survey: _survey.Survey, known_in: Any) -> Iterator[_survey.Step]:
-        for step in real_steps(survey, known_in):
-            yield step
-            if step.path == "archive":
+    def others(*arguments: Any) -> Iterator[list[_survey.Step]]:
+        for group in real(*arguments):
+            yield group
+            if "archive" in (step.path for step in group):
                 exchange()
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(_survey.Survey, "steps", steps)
+        patch.setattr(_survey.Survey, "others", others)
         result = run()
     assert archive.is_symlink()
     assert listing(outside) == before
@@ -553,17 +554,17 @@ def test_exchange_of_a_directory_for_another_is_not_entered(
         os.chown(directory, uid, uid)
         log_file(directory / "old.log")
     before = listing(foreign)
-    real_steps = _survey.Survey.steps
+    real = _survey.Survey.others
 
-    def steps(survey: _survey.Survey, known_in: Any) -> Iterator[_survey.Step]:
-        for step in real_steps(survey, known_in):
-            yield step
-            if step.path == "archive":
+    def others(*arguments: Any) -> Iterator[list[_survey.Step]]:
+        for group in real(*arguments):
+            yield group
+            if "archive" in (step.path for step in group):
                 archive.rename(logs / "moved")
                 foreign.rename(archive)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(_survey.Survey, "steps", steps)
+        patch.setattr(_survey.Survey, "others", others)
         run()
     assert (
         listing(archive)[str(archive / "old.log")] == before[str(foreign / "old.log")]
@@ -672,7 +673,8 @@ def test_what_became_another_meanwhile_is_left_alone(
     result = only(run())
     assert listing(log) == found
     assert result["changed_inodes"] == 1
-    assert result["skipped"] == [{"path": "app.log", "reason": "hard_link", "count": 1}]
+    # Both names: the others are listed when the newest are done.
+    assert result["skipped"] == [{"path": "app.log", "reason": "hard_link", "count": 2}]
 
 
 def test_log_directory_of_root_in_which_a_directory_appears_meanwhile(
@@ -1079,7 +1081,7 @@ def test_no_descriptor_is_left_open(
     descriptors = os.listdir("/proc/self/fd")
     run(preview)
     with monkeypatch.context() as patch:
-        patch.setattr(_repair, "change", _fail)
+        patch.setattr(_carry_out, "change_near", _fail)
         with pytest.raises(HostError):
             run()
     run()

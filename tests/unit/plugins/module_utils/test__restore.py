@@ -18,6 +18,7 @@ from typing import Any, Callable
 import pytest
 
 from ansible_collections.logward.permissions.plugins.module_utils import (
+    _carry_out,
     _repair,
     _restore,
     _survey,
@@ -263,8 +264,9 @@ def test_order_is_that_of_the_run_from_its_end(
         log_file(logs / f"{number}.log")
     done: list[str] = []
     undone: list[str] = []
-    for module, order in ((_repair, done), (_restore, undone)):
-        monkeypatch.setattr(module, "change", _noting(module.change, order))
+    patched = ((_carry_out, "change_near", done), (_restore, "change", undone))
+    for module, name, order in patched:
+        monkeypatch.setattr(module, name, _noting(getattr(module, name), order))
     repair()
     take_back()
     assert len(done) == BATCH + 4
