@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ._access import REGULAR, SETGID, SETUID, Inode
+from ._diff import Diff
 from ._errors import HostError
 from ._fs import (
     ChangedMeanwhile,
@@ -45,7 +46,6 @@ from ._lock import check_lock_directory, checked_lock_timeout, host_lock
 from ._names import display, path_fields
 from ._plan import change_refusal
 from ._policy import checked_path
-from ._result import Diff
 from ._runs import Run, Runs, newest_ns
 
 _RESTORE, _AS_BEFORE = "restore", "as_before"

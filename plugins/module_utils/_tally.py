@@ -9,10 +9,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from typing import Any
 
+from ._diff import Diff
 from ._findings import Finding, Findings
 from ._fs import Walk
 from ._names import path_fields
-from ._result import Diff
 from ._survey import unreadable_findings
 
 

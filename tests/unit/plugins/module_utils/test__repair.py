@@ -1012,7 +1012,7 @@ def test_names_of_any_bytes(run: Repair, logs: Path, name: str, shown: str) -> N
     before = run(preview)
     result = run()
     assert result["diff"] == before["diff"]
-    assert f"\n{shown}.log\n" in result["diff"][0]["after"]
+    assert f"\n{shown}.log  mode: 0660  acl: + " in result["diff"][0]["after"]
     assert only(result)["changed_inodes"] == 3
     expected = {"path": f"{shown}.link", "reason": "symbolic_link", "count": 1}
     if shown != name:
