@@ -133,7 +133,7 @@ class DirectoryRepair:
 
     def _take(self, batch: list[Step]) -> None:
         """Record a batch, then change it; what moved meanwhile comes again."""
-        if self._child is not None and self._child.has_ended:
+        if self._child is not None and self._child.has_ended():
             _checked(self._child)
         if self._journal is not None:
             self._copy_up(batch)

@@ -59,7 +59,6 @@ class Child:
         finally:
             os._exit(status)
 
-    @property
     def has_ended(self) -> bool:
         """True once the answer, or what there is of it, need not be waited for."""
         poll = select.poll()

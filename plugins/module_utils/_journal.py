@@ -2,14 +2,14 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The journal: what was there before a change, on disk before the change.
 
-A run has a directory; every process of a module call that writes adds a numbered
-file of JSON lines to it. The first line says whose it is; entries follow in
-batches. A batch is synced to disk before its first inode is changed: one fsync for up
-to ``BATCH`` inodes, and the guarantee is the same as with one for each. What
-the trade costs is that after a crash some entries may describe changes that
-were never made; they are told by the present state, which equals *before*.
-Each batch ends with a digest of all bytes so far, so that a torn or edited
-file can be told from a whole one. ``_runs`` reads it.
+A run has a directory; every process of a module call that writes adds a
+numbered file of JSON lines to it. The first line says whose it is; entries
+follow in batches. A batch is synced to disk before its first inode is changed:
+one fsync for up to ``BATCH`` inodes, and the guarantee is the same as with one
+for each. What the trade costs is that after a crash some entries may describe
+changes that were never made; they are told by the present state, which equals
+*before*. Each batch ends with a digest of all bytes so far, so that a torn or
+edited file can be told from a whole one. ``_runs`` reads it.
 """
 
 from __future__ import annotations

@@ -14,6 +14,7 @@ import stat
 import struct
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -35,6 +36,7 @@ from ansible_collections.logward.permissions.plugins.module_utils._fs import (
     _apply,
     _walk,
     is_gone,
+    seems_without_capability,
 )
 from ansible_collections.logward.permissions.plugins.module_utils._journal import (
     BATCH,
@@ -513,6 +515,34 @@ def test_exchange_of_a_file_gains_nothing(
     exchanged = secret if secret.exists() else log
     assert exchanged.lstat().st_ino == ino
     assert state(exchanged) == before
+
+
+def test_capabilities_are_those_of_what_was_opened(
+    run: Repair, logs: Path, listing: Listing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By its name a file without any is looked at, once the one with them is open."""
+    _capable(logs / "bad", logs)
+    log_file(logs / "plain")
+    time.sleep(0.02)
+    found = {}
+    real = seems_without_capability
+
+    def seems(name: str) -> bool:
+        if name != "bad":
+            return real(name)
+        (logs / "bad").rename(logs / "moved")
+        (logs / "plain").rename(logs / "bad")
+        seemed = real(name)
+        (logs / "bad").rename(logs / "plain")
+        (logs / "moved").rename(logs / "bad")
+        found.update(listing(logs / "bad"))
+        assert seemed
+        return seemed
+
+    monkeypatch.setattr(_survey, "seems_without_capability", seems)
+    result = run()
+    assert listing(logs / "bad") == found != {}
+    assert reasons(result) == {"privileged_file": "bad"}
 
 
 def test_exchange_of_a_directory_for_a_link_gains_nothing(
