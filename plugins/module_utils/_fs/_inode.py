@@ -34,6 +34,11 @@ Fingerprint = tuple[bytes, int, int, int, Optional[bytes]]
 #: Regular files that need no second look.
 Known = set[Fingerprint]
 
+#: File systems where whatever gives an inode another name sets its ctime. On xfs
+#: RENAME_EXCHANGE of files does not (fs/xfs/libxfs/xfs_dir2.c), and an overlay does
+#: as what it lies on.
+_CTIME_TELLS = frozenset({"btrfs", "ext4", "tmpfs"})
+
 _DISTINCT_INODES = 4096
 _FORMAT = stat.S_IFMT(0xFFFF)
 _HAVE_ACLS = (stat.S_IFREG, stat.S_IFDIR)
@@ -90,14 +95,16 @@ def observe_again(
 ) -> Observation:
     """Read an inode that was ``seen``; what is certainly the same still is not read.
 
-    Whatever changes an inode sets its ctime, and so does whatever gives it another
-    name: it was seen by its name, in two calls, and a name that stood for another
-    inode in one of them shows. ``before_ns`` is a time before it was seen by more
-    than the tick of the kernel's clock, in which a second change would not show.
+    Whatever changes an inode sets its ctime, and where that is trusted so does
+    whatever gives it another name: it was seen by its name, in two calls, and a
+    name that stood for another inode in one of them shows. ``before_ns`` is a time
+    before it was seen by more than the tick of the kernel's clock, in which a
+    second change would not show.
     """
     status = status_of_fd(fd)
     stamp = Stamp(status.device, status.ino, status.born_ns)
-    if status.changed_ns == seen.changed_ns < before_ns and stamp == seen.stamp:
+    unchanged = status.changed_ns == seen.changed_ns < before_ns
+    if unchanged and stamp == seen.stamp and seen.inode.mount.type in _CTIME_TELLS:
         return seen
     return _observed_fd(status, fd, mounts)
 

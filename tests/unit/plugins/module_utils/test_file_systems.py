@@ -4,9 +4,11 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import shutil
 import subprocess
+import time
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Callable
@@ -16,6 +18,7 @@ import pytest
 from ansible_collections.logward.permissions.plugins.module_utils._errors import (
     HostError,
 )
+from ansible_collections.logward.permissions.plugins.module_utils._fs import _inode
 from ansible_collections.logward.permissions.plugins.module_utils._policy import (
     parse_policies,
 )
@@ -212,6 +215,60 @@ def test_directories_of_an_overlay_are_entered_when_they_are_copies(
     (directory,) = result["directories"]
     assert directory["skipped"] == []
     assert directory["changed_inodes"] == levels + 1
+
+
+RENAME_EXCHANGE = 2
+AT_FDCWD = -100
+
+
+def _exchange(one: str, other: str) -> None:
+    names = os.fsencode(one), os.fsencode(other)
+    libc = ctypes.CDLL(None, use_errno=True)
+    failed = libc.renameat2(
+        AT_FDCWD, names[0], AT_FDCWD, names[1], ctypes.c_uint(RENAME_EXCHANGE)
+    )
+    assert not failed, os.strerror(ctypes.get_errno())
+
+
+@pytest.mark.parametrize("name", FILE_SYSTEMS)
+def test_name_that_is_another_file_for_a_moment(
+    site: Path, mounted: Mount, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """What is read of root's secret are its owner and mode, and the ACL of another.
+
+    On xfs nothing shows it afterwards.
+    """
+    place = FILE_SYSTEMS[name](site, mounted)
+    logs = place / "exchanged"
+    logs.mkdir()
+    os.chown(logs, WEB, WEB)
+    for file, uid in (("secret", 0), ("bait", WEB)):
+        (logs / file).touch(0o600)
+        os.chown(logs / file, uid, uid)
+    _setfacl("-m", "u:64009:rw", logs / "bait")
+    before = _state(logs)["secret"]
+    real = _inode._read_xattr
+    exchanges = []
+
+    def read(path: str, attribute: str, follow: bool) -> bytes | None:
+        if path != "secret":
+            return real(path, attribute, follow)
+        exchanges.append(attribute)
+        _exchange("secret", "bait")
+        try:
+            return real(path, attribute, follow)
+        finally:
+            _exchange("secret", "bait")
+
+    monkeypatch.setattr(_inode, "_read_xattr", read)
+    time.sleep(2.1)  # what changed a moment ago is read again anyway
+    policies = parse_policies(
+        [{"path": str(logs), "writers": ["web", "root"]}],
+        [*IDENTITIES, {"name": "root", "user": "0"}],
+    )
+    repair(policies, RepairOptions("run-1", str(site / "journal"), 0))
+    assert exchanges
+    assert _state(logs)["secret"] == before
 
 
 @pytest.mark.parametrize("function", [preview, repair])
