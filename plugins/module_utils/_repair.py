@@ -10,10 +10,18 @@ from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
 
-from ._access import DIRECTORY
+from ._access import DIRECTORY, Inode
 from ._errors import HostError, OptionError
 from ._findings import KINDS, Findings
-from ._fs import ChangedMeanwhile, MissingDirectory, Tree, change, copy_up
+from ._fs import (
+    ChangedMeanwhile,
+    MissingDirectory,
+    Tree,
+    change,
+    copy_up,
+    is_owners_doing,
+    same_permissions,
+)
 from ._host import KernelSettings, read_kernel_settings, require_root
 from ._journal import (
     BATCH,
@@ -144,7 +152,9 @@ def _repaired(
     with closing(tree):
         survey = Survey(policy, tree, settings, running)
         _refuse_blocked(survey)
-        return _DirectoryRepair(survey, journal).run()
+        done = _DirectoryRepair(survey, journal).run()
+        tree.refuse_if_covered()
+        return done
 
 
 def _open(policy: Policy) -> Tree | None:
@@ -177,6 +187,10 @@ def _skipped(policy: Policy) -> tuple[dict[str, Any], dict[str, str] | None]:
         "findings": findings.results(),
     }
     return result, None
+
+
+class _Unchangeable(Exception):
+    """The owner of an inode has seen to it that nobody can change it."""
 
 
 class _DirectoryRepair:
@@ -262,7 +276,10 @@ class _DirectoryRepair:
         for step in batch:
             if step.fd is not None and step.before.mount.type == "overlay":
                 if self._survey.decided_again(step).changes:
-                    copy_up(step.fd)
+                    try:
+                        copy_up(step.fd)
+                    except OSError as error:
+                        raise self._failed(step, error) from error
                 self._look_again(step)
 
     def _look_again(self, step: Step) -> None:
@@ -289,15 +306,28 @@ class _DirectoryRepair:
             except ChangedMeanwhile:
                 self._look_again(step)
                 return False
+            except _Unchangeable:
+                now = self._unchangeable(now)
         self._judge(now)
         step.close()
         return True
 
+    def _unchangeable(self, step: Step) -> Step:
+        """Return what a step that its owner has made impossible has left."""
+        now = self._survey.decided_again(step)
+        if not same_permissions(step.before, now.before):
+            self._count(step.path, step.before, now.before)
+        now.refused, now.after = "unchangeable", now.before
+        return now
+
     def _change(self, step: Step) -> None:
         if self._journal is not None and step.fd is not None:
             self._change_inode(step, step.fd)
+        self._count(step.path, step.before, step.after)
+
+    def _count(self, path: str, before: Inode, after: Inode) -> None:
         self._changed += 1
-        self._diff.add(step.path, step.before, step.after)
+        self._diff.add(path, before, after)
 
     def _change_inode(self, step: Step, fd: int) -> None:
         try:
@@ -305,12 +335,18 @@ class _DirectoryRepair:
         except ChangedMeanwhile:
             raise
         except (OSError, HostError) as error:
-            path = display(self._absolute(step))
-            problem = error.strerror if isinstance(error, OSError) else error
-            raise HostError(
-                f"{path} could not be changed: {problem}. What was done before "
-                "stays and is in the journal; running again finishes it"
-            ) from error
+            # Of the log directory itself it would be the end of the repair.
+            if isinstance(error, OSError) and step.path and is_owners_doing(fd, error):
+                raise _Unchangeable from error
+            raise self._failed(step, error) from error
+
+    def _failed(self, step: Step, error: OSError | HostError) -> HostError:
+        path = display(self._absolute(step))
+        problem = error.strerror if isinstance(error, OSError) else error
+        return HostError(
+            f"{path} could not be changed: {problem}. What was done before "
+            "stays and is in the journal; running again finishes it"
+        )
 
     def _result(self) -> dict[str, Any]:
         walk = self._survey.walk

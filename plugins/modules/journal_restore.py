@@ -105,6 +105,7 @@ left_alone:
         - V(hard_link), V(immutable), V(privileged_file), V(foreign_owner), what
           M(logward.permissions.log_directory) would not touch either.
         - V(read_only), it is mounted read-only.
+        - V(unchangeable), its extended attributes are full, or it is in a read-only snapshot.
         - V(unreadable), the kernel did not tell.
       returned: success
       type: str

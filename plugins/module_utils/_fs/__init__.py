@@ -4,7 +4,14 @@
 
 from __future__ import annotations
 
-from ._apply import ChangedMeanwhile, change, copy_up, left_by, same_permissions
+from ._apply import (
+    ChangedMeanwhile,
+    change,
+    copy_up,
+    is_owners_doing,
+    left_by,
+    same_permissions,
+)
 from ._inode import (
     Known,
     Observation,
@@ -43,6 +50,7 @@ __all__ = [
     "find_private_directory",
     "has_capability",
     "is_gone",
+    "is_owners_doing",
     "left_by",
     "observe_again",
     "observe_fd",
