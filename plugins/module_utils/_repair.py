@@ -16,6 +16,7 @@ from ._findings import KINDS, Findings
 from ._fs import (
     ChangedMeanwhile,
     MissingDirectory,
+    Stamp,
     Tree,
     change,
     copy_up,
@@ -118,11 +119,26 @@ def _refuse(policies: Sequence[Policy], options: RepairOptions) -> None:
     check_journal_directory(options.journal_dir)
     check_lock_directory()
     settings = read_kernel_settings()
+    seen: dict[Stamp, str] = {}
     for policy in policies:
         tree = _open(policy)
         if tree is not None:
             with closing(tree):
-                _refuse_blocked(Survey(policy, tree, settings))
+                survey = Survey(policy, tree, settings)
+                _refuse_twice(policy.path, seen, survey.observed.stamp)
+                _refuse_blocked(survey)
+
+
+def _refuse_twice(path: str, seen: dict[Stamp, str], stamp: Stamp) -> None:
+    """Raise OptionError where a bind mount gives a directory two policies."""
+    first = seen.setdefault(stamp, path)
+    if first != path:
+        raise OptionError(
+            "directories",
+            path,
+            f"is the same directory as {first}",
+            "Join the two entries into one",
+        )
 
 
 def _run(
