@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from ._access import DIRECTORY
+from ._access import DIRECTORY, Inode
 from ._child import Child
 from ._errors import HostError
 from ._fs import (
@@ -23,7 +23,9 @@ from ._fs import (
     Share,
     change_near,
     copy_up,
+    is_owners_doing,
     own_descriptors,
+    same_permissions,
 )
 from ._journal import BATCH, Entry, Journal
 from ._names import display
@@ -32,6 +34,10 @@ from ._survey import Change, Step, Survey
 from ._tally import Tally
 
 _ATTEMPTS = 3
+
+
+class _Unchangeable(Exception):
+    """The owner of an inode has seen to it that nobody can change it."""
 
 
 class DirectoryRepair:
@@ -152,7 +158,10 @@ class DirectoryRepair:
         for step in batch:
             if step.fd is not None and step.before.mount.type == "overlay":
                 if self._survey.decided_again(step).changes:
-                    copy_up(step.fd)
+                    try:
+                        copy_up(step.fd)
+                    except OSError as error:
+                        raise self._failed(step, error) from error
                 self._look_again(step)
 
     def _look_again(self, step: Step) -> None:
@@ -179,15 +188,28 @@ class DirectoryRepair:
             except ChangedMeanwhile:
                 self._look_again(step)
                 return False
+            except _Unchangeable:
+                now = self._unchangeable(now)
         self._judge(now)
         step.close()
         return True
 
+    def _unchangeable(self, step: Step) -> Step:
+        """Return what a step that its owner has made impossible has left."""
+        now = self._survey.decided_again(step)
+        if not same_permissions(step.before, now.before):
+            self._count(step.path, step.before, now.before)
+        now.refused, now.after = "unchangeable", now.before
+        return now
+
     def _change(self, step: Step) -> None:
         if self._journal is not None and step.fd is not None:
             self._change_inode(step, step.fd)
+        self._count(step.path, step.before, step.after)
+
+    def _count(self, path: str, before: Inode, after: Inode) -> None:
         self._tally.changed += 1
-        self._tally.diff.add(step.path, step.before, step.after)
+        self._tally.diff.add(path, before, after)
 
     def _change_inode(self, step: Step, fd: int) -> None:
         try:
@@ -195,12 +217,18 @@ class DirectoryRepair:
         except ChangedMeanwhile:
             raise
         except (OSError, HostError) as error:
-            path = display(self._absolute(step))
-            problem = error.strerror if isinstance(error, OSError) else error
-            raise HostError(
-                f"{path} could not be changed: {problem}. What was done before "
-                "stays and is in the journal; running again finishes it"
-            ) from error
+            # Of the log directory itself it would be the end of the repair.
+            if isinstance(error, OSError) and step.path and is_owners_doing(fd, error):
+                raise _Unchangeable from error
+            raise self._failed(step, error) from error
+
+    def _failed(self, step: Step, error: OSError | HostError) -> HostError:
+        path = display(self._absolute(step))
+        problem = error.strerror if isinstance(error, OSError) else error
+        return HostError(
+            f"{path} could not be changed: {problem}. What was done before "
+            "stays and is in the journal; running again finishes it"
+        )
 
 
 def _checked(child: Child) -> dict[str, Any]:

@@ -138,6 +138,11 @@ KINDS = {
         "An inode is immutable or append-only, so nothing can be repaired",
         "remove the attribute with chattr -i or -a if it is not wanted",
     ),
+    "unchangeable": Kind(
+        WARNING,
+        "Its extended attributes are full, or it is in a read-only snapshot",
+        "remove attributes of it with setfattr -x, or exclude it",
+    ),
     "symbolic_link": Kind(
         INFO, "A symbolic link is not followed", "declare its target as a directory"
     ),

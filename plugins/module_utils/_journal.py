@@ -39,7 +39,9 @@ from ._fs import (
 )
 
 FORMAT = 1
-BATCH = 800
+# With two for each level of directories, fewer than the 1,024 descriptors that a
+# process may have open: all inodes of a batch are.
+BATCH = 700
 LATEST = "latest"
 INODE = "inode"
 _RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")

@@ -11,7 +11,7 @@ from typing import Any
 from ._carry_out import DirectoryRepair
 from ._errors import HostError, OptionError
 from ._findings import KINDS, Findings
-from ._fs import MissingDirectory, Tree
+from ._fs import MissingDirectory, Stamp, Tree
 from ._host import KernelSettings, read_kernel_settings
 from ._journal import Journal
 from ._lock import LOCK_DIRECTORY
@@ -80,11 +80,26 @@ def _refuse(policies: Sequence[Policy], options: RepairOptions) -> None:
     """Raise what forbids the run, before there is a lock or a journal."""
     refuse_run(options)
     settings = read_kernel_settings()
+    seen: dict[Stamp, str] = {}
     for policy in policies:
         tree = _open(policy)
         if tree is not None:
             with closing(tree):
-                _refuse_blocked(Survey(policy, tree, settings))
+                survey = Survey(policy, tree, settings)
+                _refuse_twice(policy.path, seen, survey.observed.stamp)
+                _refuse_blocked(survey)
+
+
+def _refuse_twice(path: str, seen: dict[Stamp, str], stamp: Stamp) -> None:
+    """Raise OptionError where a bind mount gives a directory two policies."""
+    first = seen.setdefault(stamp, path)
+    if first != path:
+        raise OptionError(
+            "directories",
+            path,
+            f"is the same directory as {first}",
+            "Join the two entries into one",
+        )
 
 
 def _run(
@@ -114,7 +129,9 @@ def _repaired(
     with closing(tree):
         survey = Survey(policy, tree, settings, running)
         _refuse_blocked(survey)
-        return DirectoryRepair(survey, journal).run()
+        done = DirectoryRepair(survey, journal).run()
+        tree.refuse_if_covered()
+        return done
 
 
 def _open(policy: Policy) -> Tree | None:

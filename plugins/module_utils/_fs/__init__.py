@@ -9,6 +9,7 @@ from ._apply import (
     change,
     change_near,
     copy_up,
+    is_owners_doing,
     left_by,
     same_permissions,
 )
@@ -65,6 +66,7 @@ __all__ = [
     "find_private_directory",
     "has_capability",
     "is_gone",
+    "is_owners_doing",
     "is_unchanged",
     "kernel_time_ns",
     "left_by",

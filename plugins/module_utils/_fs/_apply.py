@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -18,6 +19,7 @@ from ._inode import ACCESS_XATTR, DEFAULT_XATTR, observe_fd, proc_path
 
 _DISTINCT_CHANGES = 4096
 _CAP_FSETID = 4
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.E2BIG)
 
 
 class ChangedMeanwhile(HostError):
@@ -74,6 +76,17 @@ def _change(
         if _dropped(now, after):
             raise HostError(f"the kernel {kept}, for want of CAP_FSETID")
         raise ChangedMeanwhile(f"the kernel {kept}, or others changed it at once")
+
+
+def is_owners_doing(fd: int, error: OSError) -> bool:
+    """Tell whether an inode can be one that its owner has made unchangeable.
+
+    Its extended attributes leave no room for an ACL (setxattr(2)), or it lies in
+    a read-only snapshot, which anybody may make of a btrfs subvolume of theirs.
+    """
+    if error.errno == errno.EROFS:
+        return not os.fstatvfs(fd).f_flag & os.ST_RDONLY
+    return error.errno in _NO_ROOM
 
 
 def _dropped(now: Inode, after: Inode) -> bool:

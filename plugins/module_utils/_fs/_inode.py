@@ -35,6 +35,11 @@ Fingerprint = tuple[bytes, int, int, int, Optional[bytes]]
 #: Regular files that need no second look.
 Known = set[Fingerprint]
 
+#: File systems where whatever gives an inode another name sets its ctime. On xfs
+#: RENAME_EXCHANGE of files does not (fs/xfs/libxfs/xfs_dir2.c), and an overlay does
+#: as what it lies on.
+_CTIME_TELLS = frozenset({"btrfs", "ext4", "tmpfs"})
+
 _DISTINCT_INODES = 4096
 _COARSE = 5
 #: A file system that cuts times off: ext4 with small inodes keeps whole seconds.
@@ -102,10 +107,13 @@ def kernel_time_ns() -> int:
 def is_unchanged(fd: int, seen: Observation, before_ns: int) -> bool:
     """Tell whether an inode is certainly the one that was ``seen``, as it was.
 
-    Whatever changes an inode sets its ctime, and so does whatever gives it another
-    name: it was seen by its name, in two calls, and a name that stood for another
-    inode in one of them shows. ``before_ns`` is what ``kernel_time_ns`` was before.
+    Whatever changes an inode sets its ctime, and where that is trusted so does
+    whatever gives it another name: it was seen by its name, in two calls, and a
+    name that stood for another inode in one of them shows. ``before_ns`` is what
+    ``kernel_time_ns`` was before.
     """
+    if seen.inode.mount.type not in _CTIME_TELLS:
+        return False
     status = os.stat(fd)
     changed_ns = status.st_ctime_ns
     if changed_ns != seen.changed_ns or changed_ns >= before_ns:

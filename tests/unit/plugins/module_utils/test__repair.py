@@ -8,6 +8,7 @@ import base64
 import ctypes
 import json
 import os
+import resource
 import shutil
 import socket
 import stat
@@ -38,6 +39,9 @@ from ansible_collections.logward.permissions.plugins.module_utils._fs import (
     _walk,
     is_gone,
     seems_without_capability,
+)
+from ansible_collections.logward.permissions.plugins.module_utils._fs._walk import (
+    MAX_DEPTH,
 )
 from ansible_collections.logward.permissions.plugins.module_utils._journal import (
     BATCH,
@@ -891,6 +895,58 @@ def test_logs_that_become_read_only_meanwhile(
     assert _states(logs) == before
 
 
+@pytest.mark.parametrize("function", [preview, repair])
+@pytest.mark.parametrize("what", ["mounted on it", "mounted above it", "unmounted"])
+def test_logs_that_another_file_system_covers_meanwhile(
+    site: Path, mounted: Callable[..., Path], what: str, function: Any
+) -> None:
+    place = site / "place"
+    logs = place / "logs"
+    logs.mkdir(parents=True)
+    over = {"mounted on it": logs, "mounted above it": place}.get(what)
+    if over is None:
+        tmpfs = ["mount", "-t", "tmpfs", "-o", "mode=0755", "none"]
+        subprocess.run([*tmpfs, place], check=True)
+        logs.mkdir()
+    os.chown(logs, WEB, WEB)
+    log_file(logs / "app.log")
+    hidden = os.open(logs, os.O_PATH)
+    real = _survey.Survey.others
+
+    def others(*arguments: Any) -> Iterator[list[_survey.Step]]:
+        yield from real(*arguments)
+        if over is None:
+            subprocess.run(["umount", "--lazy", place], check=True)
+            return
+        mounted(over, "-t", "tmpfs", "-o", "mode=0755", "none")
+        logs.mkdir(exist_ok=True)
+
+    policies = parse_policies(
+        [{"path": str(logs), "writers": ["web", "queue"]}], IDENTITIES
+    )
+    options = RepairOptions("run-1", str(site / "journal"), 0)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(_survey.Survey, "others", others)
+        problem = f"{logs}: a file system was mounted or unmounted here meanwhile.*Run"
+        with pytest.raises(HostError, match=problem):
+            function(policies, options)
+    done = DEFAULT in os.listxattr(f"/proc/self/fd/{hidden}")
+    assert done is (function is repair)
+    os.close(hidden)
+
+
+def test_log_directory_that_is_renamed_meanwhile(run: Repair, logs: Path) -> None:
+    real = _survey.Survey.others
+
+    def others(*arguments: Any) -> Iterator[list[_survey.Step]]:
+        yield from real(*arguments)
+        logs.rename(logs.with_name("moved"))
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(_survey.Survey, "others", others)
+        assert only(run())["changed_inodes"] == 2
+
+
 def test_journal_that_is_removed_meanwhile_stops_the_repair(
     run: Repair, site: Path, logs: Path, before_changing: Any
 ) -> None:
@@ -1098,6 +1154,30 @@ def test_levels_of_directories(
     ]
     assert not run()["changed"]
     assert only(run(exclude=["d"]))["skipped"] == []
+
+
+def test_descriptors_last_for_the_deepest_tree(
+    run: Repair, logs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each level keeps two open, if it has more names than are read at once."""
+    monkeypatch.setattr(_walk, "_NAMES_AT_ONCE", 1)
+    deep = logs
+    for level in range(MAX_DEPTH - 2):
+        for number in range(20):
+            (deep / f"{number}.link").symlink_to("nowhere")
+        deep /= f"d{level}"
+        deep.mkdir()
+        os.chown(deep, WEB, WEB)
+    for number in range(2 * BATCH):
+        log_file(deep / f"{number}.log")
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (1024, limits[1]))
+    try:
+        result = only(run())
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+    assert result["changed_inodes"] == MAX_DEPTH + 2 * BATCH
+    assert [each["reason"] for each in result["skipped"]] == ["symbolic_link"]
 
 
 def test_no_descriptor_is_left_open(

@@ -10,6 +10,7 @@ import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Callable
 
@@ -219,14 +220,26 @@ def _unchanged(path: Path, seen: Observation, before_ns: int = LATER) -> bool:
         return is_unchanged(fd, seen, before_ns)
 
 
-def test_what_has_not_changed(site: Path) -> None:
-    path = site / "file"
+@pytest.fixture
+def path(site: Path, mounted: Callable[..., Path]) -> Path:
+    """A file where its ctime tells all, whatever this machine's own disk is."""
+    path = mounted(site / "tmpfs", "-t", "tmpfs", "none") / "file"
     path.touch()
+    return path
+
+
+def test_what_has_not_changed(path: Path) -> None:
     assert _unchanged(path, observed(path))
 
 
-def test_what_changed_after_the_kernels_clock_was_read(site: Path) -> None:
-    path = site / "file"
+@pytest.mark.parametrize("kind", ["xfs", "overlay", "nfs4", "unknown"])
+def test_what_has_not_changed_where_that_need_not_show(path: Path, kind: str) -> None:
+    seen = observed(path)
+    mount = replace(seen.inode.mount, type=kind)
+    assert not _unchanged(path, seen._replace(inode=replace(seen.inode, mount=mount)))
+
+
+def test_what_changed_after_the_kernels_clock_was_read(path: Path) -> None:
     for _again in range(1000):
         before_ns = kernel_time_ns()
         path.unlink(missing_ok=True)
@@ -263,23 +276,19 @@ AFTERWARDS: dict[str, Callable[[Path], object]] = {
 
 
 @pytest.mark.parametrize("change", AFTERWARDS.values(), ids=AFTERWARDS)
-def test_what_has_changed(site: Path, change: Callable[[Path], object]) -> None:
-    path = site / "file"
-    path.touch()
+def test_what_has_changed(path: Path, change: Callable[[Path], object]) -> None:
     seen = observed(path)
     time.sleep(0.02)
     change(path)
     assert not _unchanged(path, seen)
 
 
-def test_another_inode(site: Path) -> None:
-    for name in ("file", "other"):
-        (site / name).touch()
-    seen = observed(site / "file")
-    other = observed(site / "other")
-    as_old = seen._replace(changed_ns=other.changed_ns)
-    assert not _unchanged(site / "other", as_old)
-    assert _unchanged(site / "other", other)
+def test_another_inode(path: Path) -> None:
+    other = path.with_name("other")
+    other.touch()
+    seen, theirs = observed(path), observed(other)
+    assert not _unchanged(other, seen._replace(changed_ns=theirs.changed_ns))
+    assert _unchanged(other, theirs)
 
 
 def test_inode_that_is_not_there() -> None:
