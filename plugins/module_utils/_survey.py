@@ -48,6 +48,7 @@ from ._plan import (
 from ._policy import Policy
 from ._predict import AccessTable, finding_of, next_file_losses, place_findings
 from ._running import running_findings, with_running
+from ._strategy import hindrance, settled
 from ._writers._processes import root_writes_below
 from ._writers._source import NOBODY, Found
 
@@ -57,6 +58,7 @@ _TICK_NS = 10**9
 _BLOCKING = frozenset(
     [
         "acl_unsupported",
+        "group_unfit",
         "read_only",
         "ancestor_untrusted",
         "immutable",
@@ -158,18 +160,20 @@ class Survey:
         running: Found = NOBODY,
     ) -> None:
         """Observe the directory itself and its ancestors."""
-        self.policy = policy = with_running(policy, running)
-        self.running = running
         self._before_ns = time.time_ns() - _TICK_NS
+        self.running = running
         self.tree = tree
         self.observed = tree.observe()
+        self._hindrance = hindrance(policy, self.observed.inode)
+        policy = settled(with_running(policy, running), self.observed.inode)
+        self.policy = policy
         self.place = Place(
             tree.ancestors, policy.path, self.observed.inode, settings.protected_regular
         )
         self.walk = Walk(tree, policy.excluded)
         newest = [visit.observed.inode for visit in self.walk.newest()]
         self.planned = self.place.inode
-        if tree.acl_supported:
+        if self._hindrance is None:
             self.planned = planned_directory(policy, self.place.inode, newest)
         self.places = Change(self.place, replace(self.place, inode=self.planned))
         self._plan = partial(_planned, self.policy, tuple(newest))
@@ -183,8 +187,8 @@ class Survey:
         yield from next_file_losses(self.policy, self.places.before, self.places.after)
         if before.mount.read_only:
             yield finding_of("read_only", path, before)
-        if not self.tree.acl_supported:
-            yield finding_of("acl_unsupported", path, before)
+        if self._hindrance is not None:
+            yield self._hindrance
         if breaks_promise(self.policy, before, self.planned):
             yield finding_of("rights_conflict", path, before)
         refused = change_refusal(before, self.planned)
@@ -281,7 +285,7 @@ class Survey:
         @lru_cache(maxsize=_DISTINCT_INODES)
         def decide(inode: Inode) -> tuple[Inode, str | None]:
             refused = refusal(self.policy, inode, settings.protected_hardlinks)
-            if refused or not self.tree.acl_supported:
+            if refused or self._hindrance is not None:
                 return inode, refused
             return self._plan(inode)
 

@@ -43,11 +43,11 @@ from ansible_collections.logward.permissions.plugins.module_utils._identity impo
     resolve,
 )
 from ansible_collections.logward.permissions.plugins.module_utils._plan import (
-    held,
     planned_directory,
     planned_file,
 )
 from ansible_collections.logward.permissions.plugins.module_utils._policy import Policy
+from ansible_collections.logward.permissions.plugins.module_utils._rights import held
 
 WEB = Identity("web", "web", 64001, 64001, frozenset())
 QUEUE = Identity("queue", "queue", 64002, 64002, frozenset())
