@@ -60,11 +60,12 @@ def breaks_promise(policy: Policy, before: Inode, after: Inode) -> bool:
     kept = without_unnamed(policy, before)
     for identity in (*policy.identities, STRANGER, *_moved_away(policy, before, after)):
         granted_perm = granted_to(identity, grants)
-        keeps, has = held(identity, kept), held(identity, after)
+        had, has = held(identity, before), held(identity, after)
+        keeps = had & held(identity, kept)
         if not policy.keep_other:
             # other: none takes from all but those whom the policy grants something.
             keeps &= granted_perm
-        if keeps & ~has or has & ~held(identity, before) & ~granted_perm:
+        if keeps & ~has or has & ~had & ~granted_perm:
             return True
     return False
 

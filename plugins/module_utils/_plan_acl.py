@@ -15,14 +15,15 @@ from ._access import SETGID, Inode, created_directory, created_file
 from ._acl import EXECUTE, READ, WRITE, Acl, in_force, with_mask_of_entries
 from ._identity import STRANGER, Identity
 from ._policy import Grant, Policy
-from ._reduce import reduced, reduced_default, unless_alike
+from ._reduce import inheriting, reduced, unless_alike, without_users
 from ._rights import all_of, bits_of, by_id, has, held, least
 
 
 def acl_file(policy: Policy, inode: Inode) -> Inode:
     """Return a log file as the policy wants it."""
-    moved = reduced(policy, regrouped(inode, policy.group))
-    return granted(policy, moved, inode, policy.file_grants)
+    left = reduced(policy, regrouped(inode, policy.group))
+    wanted = granted(policy, left, inode, policy.file_grants)
+    return without_users(policy, wanted, policy.file_grants)
 
 
 def acl_directory(policy: Policy, inode: Inode, newest: Sequence[Inode] = ()) -> Inode:
@@ -34,6 +35,7 @@ def acl_directory(policy: Policy, inode: Inode, newest: Sequence[Inode] = ()) ->
     moved = regrouped(reowned(inode, policy.owner), policy.group)
     left = reduced(policy, moved)
     wanted = granted(policy, left, inode, policy.directory_grants)
+    wanted = without_users(policy, wanted, policy.directory_grants)
     return replace(
         wanted,
         special=wanted.special | SETGID,
@@ -177,15 +179,17 @@ def _planned_default(
     )
     if present is None:
         acl = _narrowed_by(newest, acl, policy)
-    acl = reduced_default(policy, acl, gid)
+    left = reduced(policy, inheriting(acl, gid))
+    acl = left.acl
     for grant in policy.directory_grants:
         if "cap_dac_override" in grant.identity.capabilities:
             continue
         others = (each for each in today if each.file.uid != grant.identity.uid)
         perm = all_of(each.held(grant.identity) for each in others) | grant.perm
         acl = _with_default_entry(acl, gid, grant.identity, perm)
-    acl = with_mask_of_entries(acl)
-    return unless_alike(policy, present, acl)
+    wanted = replace(left, acl=with_mask_of_entries(acl))
+    planned = without_users(policy, wanted, policy.directory_grants)
+    return unless_alike(policy, present, planned.acl)
 
 
 def _narrowed_by(newest: Sequence[Inode], acl: Acl, policy: Policy) -> Acl:

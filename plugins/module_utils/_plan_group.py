@@ -22,24 +22,24 @@ from ._acl import (
     in_force,
     with_mask_of_entries,
 )
-from ._identity import STRANGER, STRANGER_ID, members
+from ._identity import STRANGER, members
 from ._plan_acl import regrouped, reowned
 from ._policy import Grant, Policy
-from ._reduce import reduced, reduced_default, unless_alike
+from ._reduce import inheriting, reduced, unless_alike, without_users
 from ._rights import granted_to, has, held
 
 
 def group_file(policy: Policy, inode: Inode) -> Inode:
     """Return a log file as the policy wants it."""
     moved = _moved(inode, regrouped(inode, policy.group))
-    return _granted(reduced(policy, moved), file_grants(policy, moved.gid))
+    return _reached(policy, moved, file_grants(policy, moved.gid))
 
 
 def group_directory(policy: Policy, inode: Inode) -> Inode:
     """Return a directory as the policy wants it."""
     moved = _moved(inode, regrouped(reowned(inode, policy.owner), policy.group))
     grants = directory_grants(policy, moved.gid)
-    wanted = _granted(reduced(policy, moved), grants)
+    wanted = _reached(policy, moved, grants)
     default = _widened(policy, inode.default_acl, moved.gid, grants)
     return replace(wanted, special=wanted.special | SETGID, default_acl=default)
 
@@ -66,6 +66,12 @@ def _moved(before: Inode, moved: Inode) -> Inode:
         groups=tuple(entry for entry in moved.acl.groups if entry[0] in gids),
     )
     return replace(moved, acl=with_mask_of_entries(acl))
+
+
+def _reached(policy: Policy, moved: Inode, grants: Sequence[Grant]) -> Inode:
+    """Return ``moved`` with what is granted, and without what is taken away."""
+    wanted = _granted(reduced(policy, moved), grants)
+    return without_users(policy, wanted, grants)
 
 
 def _granted(inode: Inode, grants: Sequence[Grant]) -> Inode:
@@ -103,9 +109,8 @@ def _widened(
     if present is None:
         return None
     acl = replace(in_force(present), user_obj=READ | WRITE | EXECUTE)
-    left = reduced_default(policy, acl, gid)
-    new = _granted(Inode(DIRECTORY, STRANGER_ID, gid, 0, left), grants)
-    return unless_alike(policy, present, new.acl)
+    planned = _reached(policy, inheriting(acl, gid), grants)
+    return unless_alike(policy, present, planned.acl)
 
 
 def frees(policy: Policy, before: Inode, after: Inode) -> bool:

@@ -2,32 +2,35 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What a policy takes away: of other, and of entries that it does not name.
 
-Whoever loses an entry must not gain by what the kernel looks at instead.
+Whoever loses an entry must not gain by what the kernel looks at instead: an
+entry that denies somebody more stays, and gives no more than there would be
+without it. Groups come before the grants, which need to know who falls to
+*other*; users after them, for a named user is never looked up elsewhere.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import replace
 
-from ._access import REGULAR, Inode
+from ._access import DIRECTORY, Inode
 from ._acl import Acl, in_force, with_mask_of_entries
-from ._identity import STRANGER_ID, identity_of
-from ._policy import Policy
-from ._rights import all_of, bits_of, by_id
-
-Entry = tuple[int, int]
+from ._identity import STRANGER_ID, Identity, identity_of
+from ._policy import Grant, Policy
+from ._rights import all_of, bits_of, by_id, granted_to
 
 
 def reduced(policy: Policy, inode: Inode) -> Inode:
-    """Return ``inode`` without what ``other: none`` and ``exact`` take away."""
-    return without_unnamed(policy, without_other(policy, inode))
+    """Return ``inode`` without what ``other: none`` and ``exact`` take away.
+
+    The users of unnamed entries are still there.
+    """
+    return _without_groups(policy, without_other(policy, inode))
 
 
-def reduced_default(policy: Policy, default: Acl, gid: int) -> Acl:
-    """Return a default ACL without that, for files of the group ``gid``."""
-    acl = with_mask_of_entries(default)
-    return reduced(policy, Inode(REGULAR, STRANGER_ID, gid, 0, acl)).acl
+def inheriting(default: Acl, gid: int) -> Inode:
+    """Return what inherits a default ACL, in the group ``gid``, as whoever's."""
+    return Inode(DIRECTORY, STRANGER_ID, gid, 0, with_mask_of_entries(default))
 
 
 def without_other(policy: Policy, inode: Inode) -> Inode:
@@ -40,62 +43,79 @@ def without_other(policy: Policy, inode: Inode) -> Inode:
 
 
 def without_unnamed(policy: Policy, inode: Inode) -> Inode:
-    """Return ``inode`` without what ``exact`` takes away.
-
-    Everybody keeps what they have and would have without all those entries;
-    where an entry is what denies them more, it is left with that.
-    """
-    acl = in_force(inode.acl)
+    """Return ``inode`` without any entry that ``exact`` is about."""
     if not policy.exact or not _names_others(policy, inode.acl):
         return inode
-    named = tuple(each for each in acl.groups if each[0] in policy.named_gids)
-    without = replace(acl, users=_named_users(policy, acl), groups=named)
-    groups = (*named, *_denying_groups(policy, inode.gid, acl))
-    left = replace(without, groups=tuple(sorted(groups)))
-    users = _denying_users(policy, inode, acl, without, left)
-    left = replace(left, users=tuple(sorted((*left.users, *users))))
-    left = with_mask_of_entries(left)
-    return inode if left.meaning == inode.acl.meaning else replace(inode, acl=left)
+    return _with(inode, _named_only(policy, in_force(inode.acl)))
 
 
-def _named_users(policy: Policy, acl: Acl) -> tuple[Entry, ...]:
-    return tuple(each for each in acl.users if each[0] in policy.named_uids)
+def _without_groups(policy: Policy, inode: Inode) -> Inode:
+    """Return ``inode`` without unnamed groups, unless one has less than other.
 
-
-def _denying_groups(policy: Policy, owning_gid: int, acl: Acl) -> Iterator[Entry]:
-    """Yield what is left of unnamed groups, if one has less than other.
-
-    Then all are left: who is in several has what any of them has.
+    Then all stay, with what other has, too: who is in several has what any of
+    them has, and who is in the owning group as well what that has.
     """
-    # Who is in the owning group as well has what that has.
-    known = (*policy.named_gids, owning_gid)
+    if not policy.exact or not _names_others(policy, inode.acl):
+        return inode
+    acl = in_force(inode.acl)
+    known = (*policy.named_gids, inode.gid)
     unnamed = by_id(each for each in acl.groups if each[0] not in known)
-    if any(acl.other & ~perm for perm in unnamed.values()):
-        yield from ((gid, acl.other & perm) for gid, perm in unnamed.items())
+    if not any(acl.other & ~perm for perm in unnamed.values()):
+        unnamed = {}
+    left = tuple((gid, acl.other & perm) for gid, perm in unnamed.items())
+    groups = (*_named_only(policy, acl).groups, *left)
+    return _with(inode, replace(acl, groups=tuple(sorted(groups))))
 
 
-def _denying_users(
-    policy: Policy, inode: Inode, acl: Acl, without: Acl, left: Acl
-) -> Iterator[Entry]:
+def without_users(policy: Policy, inode: Inode, grants: Sequence[Grant]) -> Inode:
+    """Return ``inode``, which has what is granted, without unnamed users.
+
+    One stays who would gain more than is granted, or lose, by the entry of a
+    group that stays, what nothing takes away.
+    """
+    if not policy.exact or not _names_others(policy, inode.acl):
+        return inode
+    acl = in_force(inode.acl)
+    named = _named_only(policy, acl)
+    without, left = _with(inode, named), _with(inode, replace(acl, users=named.users))
+    users = list(named.users)
     for uid, perm in acl.users:
         if uid in policy.named_uids or uid == inode.uid:
             continue
-        keeps = perm & _held_by_uid(policy, uid, inode, without)
-        if keeps != _held_by_uid(policy, uid, inode, left):
-            yield uid, keeps
+        known = _known(policy, uid)
+        keeps = perm & all_of(bits_of(each, without) for each in known)
+        if any(
+            perm & bits_of(each, without) & ~bits_of(each, left)
+            or bits_of(each, left) & ~perm & ~granted_to(each, grants)
+            for each in known
+        ):
+            users.append((uid, keeps))
+    return _with(inode, replace(left.acl, users=tuple(sorted(users))))
 
 
-def _held_by_uid(policy: Policy, uid: int, inode: Inode, acl: Acl) -> int:
+def _known(policy: Policy, uid: int) -> Sequence[Identity]:
+    """Return the identities of a uid: the policy's, or the name service's."""
     same = (each for each in policy.identities if each.uid == uid)
-    users = [each for each in same if not each.is_group] or [identity_of(uid)]
-    present = replace(inode, acl=with_mask_of_entries(acl))
-    return all_of(bits_of(each, present) for each in users)
+    return [each for each in same if not each.is_group] or [identity_of(uid)]
+
+
+def _named_only(policy: Policy, acl: Acl) -> Acl:
+    uids, gids = policy.named_uids, policy.named_gids
+    return replace(
+        acl,
+        users=tuple(entry for entry in acl.users if entry[0] in uids),
+        groups=tuple(entry for entry in acl.groups if entry[0] in gids),
+    )
 
 
 def _names_others(policy: Policy, acl: Acl) -> bool:
-    return any(uid not in policy.named_uids for uid, _perm in acl.users) or any(
-        gid not in policy.named_gids for gid, _perm in acl.groups
-    )
+    return _named_only(policy, acl) != acl
+
+
+def _with(inode: Inode, acl: Acl) -> Inode:
+    """Return ``inode`` with another ACL, unless that means the same."""
+    acl = with_mask_of_entries(acl)
+    return inode if acl.meaning == inode.acl.meaning else replace(inode, acl=acl)
 
 
 def unless_alike(policy: Policy, present: Acl | None, planned: Acl) -> Acl:

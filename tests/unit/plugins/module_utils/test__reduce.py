@@ -11,6 +11,7 @@ import pytest
 from ansible_collections.logward.permissions.plugins.module_utils._access import (
     DIRECTORY,
     REGULAR,
+    Inode,
 )
 from ansible_collections.logward.permissions.plugins.module_utils._identity import (
     STRANGER,
@@ -22,7 +23,9 @@ from ansible_collections.logward.permissions.plugins.module_utils._plan import (
 )
 from ansible_collections.logward.permissions.plugins.module_utils._policy import Policy
 from ansible_collections.logward.permissions.plugins.module_utils._reduce import (
+    reduced,
     without_unnamed,
+    without_users,
 )
 from ansible_collections.logward.permissions.tests.unit.plugins.module_utils.test__plan import (
     GROUP,
@@ -83,6 +86,26 @@ FILES: dict[str, tuple[Policy, str, str]] = {
         "1:3 u::rw- u:5:r-- g::rw- m::rw- o::---",
         UNCHANGED,
     ),
+    "that denies a member what the writers' group has": (
+        exact(WEB, GROUP, others=(MEMBER,)),
+        "1:1 u::rw- u:5:r-- g::r-- g:3:rw- m::rw- o::---",
+        "1:1 u::rw- g::r-- g:3:rw- m::rw- o::---",
+    ),
+    "that gives more than a group which denies": (
+        exact(WEB, others=(MEMBER,)),
+        "1:1 u::rw- u:5:rw- g::r-- g:3:--- m::rw- o::r--",
+        "1:1 u::rw- u:5:r-- g::r-- g:3:--- m::r-- o::r--",
+    ),
+    "of the owning group, beside its mode": (
+        exact(WEB),
+        "1:1 u::rw- g::r-- g:1:rw- m::rw- o::r--",
+        "1:1 644",
+    ),
+    "group of a member of the owning group, too": (
+        exact(WEB, others=(replace(MEMBER, groups=frozenset({3, 8})),)),
+        "1:3 u::rw- g::rw- g:8:--- m::rw- o::r--",
+        "1:3 u::rw- g::rw- g:8:--- m::rw- o::r--",
+    ),
     "groups, one of which denies": (
         exact(WEB),
         "1:1 u::rw- g::r-- g:7:rw- g:8:--- m::rw- o::r--",
@@ -92,11 +115,23 @@ FILES: dict[str, tuple[Policy, str, str]] = {
 
 
 @pytest.mark.parametrize(("wanted", "before", "after"), FILES.values(), ids=FILES)
-def test_without_unnamed(wanted: Policy, before: str, after: str) -> None:
+def test_entries_that_are_taken_away(wanted: Policy, before: str, after: str) -> None:
     present = inode(REGULAR, before)
-    left = without_unnamed(wanted, present)
+    left = taken_away(wanted, present)
     assert left == (present if after == UNCHANGED else inode(REGULAR, after))
-    assert without_unnamed(wanted, left) == left
+    assert taken_away(wanted, left) == left
+
+
+def taken_away(wanted: Policy, present: Inode) -> Inode:
+    left = reduced(wanted, present)
+    return without_users(wanted, left, wanted.file_grants)
+
+
+def test_all_that_could_be_taken_away() -> None:
+    present = inode(REGULAR, "1:1 u::rw- u:2:rw- u:9:--- g::r-- g:8:--- m::rw- o::r--")
+    alone = inode(REGULAR, "1:1 u::rw- u:2:rw- g::r-- m::rw- o::r--")
+    assert without_unnamed(exact(WEB, QUEUE), present) == alone
+    assert without_unnamed(replace(exact(WEB, QUEUE), exact=False), present) == present
 
 
 def test_who_had_it_by_an_entry_that_goes_gets_one_if_named() -> None:

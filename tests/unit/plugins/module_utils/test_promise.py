@@ -32,6 +32,7 @@ from ansible_collections.logward.permissions.plugins.module_utils._acl import (
     EXECUTE,
     READ,
     WRITE,
+    NamedEntries,
     in_force,
     with_mask_of_entries,
 )
@@ -42,6 +43,7 @@ from ansible_collections.logward.permissions.plugins.module_utils._fs import (
     same_permissions,
 )
 from ansible_collections.logward.permissions.plugins.module_utils._identity import (
+    STRANGER_ID,
     Identity,
     resolve,
 )
@@ -339,12 +341,11 @@ def _without_unnamed(policy: Policy, inode: Inode) -> Inode:
     named = (*policy.writers, *policy.readers)
     uids = {each.uid for each in (*named, policy.owner) if each and not each.is_group}
     gids = {min(each.groups) for each in named if each.is_group} | {policy.group}
-    acl = replace(
-        acl,
-        users=tuple(entry for entry in acl.users if entry[0] in uids),
-        groups=tuple(entry for entry in acl.groups if entry[0] in gids),
+    return _with_entries(
+        inode,
+        tuple(entry for entry in acl.users if entry[0] in uids),
+        tuple(entry for entry in acl.groups if entry[0] in gids),
     )
-    return replace(inode, acl=with_mask_of_entries(acl))
 
 
 def _may_lose(policy: Policy, key: Key, before: World, after: World) -> bool:
@@ -412,9 +413,11 @@ def _left_alone(policy: Policy, path: str, inode: Inode) -> bool:
     """Tell whether an inode is not the policy's business, or cannot be."""
     plan = planned_directory if inode.kind == DIRECTORY else planned_file
     after = plan(policy, inode)
+    if path != policy.path and refusal(policy, inode, protected_hardlinks=True):
+        # If it is as planned by chance, what is in it is left alone, too.
+        return True
     conflict = breaks_promise(policy, inode, after) or change_refusal(inode, after)
-    foreign = path != policy.path and refusal(policy, inode, protected_hardlinks=True)
-    return bool(foreign or conflict) and not same_permissions(inode, after)
+    return bool(conflict) and not same_permissions(inode, after)
 
 
 def _unfulfilled(
@@ -448,35 +451,71 @@ def _can_be_given(policy: Policy, who: Identity) -> bool:
     return policy.strategy != BY_GROUP or _stand_in(who).in_group(policy.group or 0)
 
 
-def _unnamed(policy: Policy, inode: Inode) -> list[tuple[Identity, int]]:
-    """Return for whom an inode has entries that the policy does not name."""
+def _unnamed(policy: Policy, inode: Inode) -> tuple[list[int], list[int]]:
+    """Return the users and the groups of entries that the policy does not name."""
     named = _without_unnamed(policy, inode).acl
     uids, gids = dict(named.users), dict(named.groups)
-    users = [(replace(STRANGER, uid=uid), perm) for uid, perm in inode.acl.users]
-    groups = [(_group(gid), perm) for gid, perm in inode.acl.groups]
-    return [each for each in users if each[0].uid not in uids] + [
-        each for each in groups if min(each[0].groups) not in gids
-    ]
+    return (
+        [uid for uid, _perm in inode.acl.users if uid not in uids],
+        [gid for gid, _perm in inode.acl.groups if gid not in gids],
+    )
 
 
 def _not_exact(policy: Policy, before: World, path: str, now: Inode) -> Iterator[str]:
     """Yield what exact left, and does not keep anybody from having more."""
-    was = before.inodes[path]
     way = [each for each in before.inodes if f"{path}/".startswith(f"{each}/")]
     alone = any(_left_alone(policy, each, before.inodes[each]) for each in way)
     if alone or not policy.exact:
         return
-    for inode in (now, replace(now, acl=now.default_acl or now.acl, uid=STRANGER.uid)):
-        left = _unnamed(policy, inode)
-        without = _without_unnamed(policy, inode)
-        if left and not any(
-            acl_verdict(replace(who, groups=groups), without, bit).allowed
-            for who, perm in left
-            for groups in (who.groups, *(each.groups for each in policy.identities))
-            for bit in (READ, WRITE, EXECUTE)
-            if not perm & bit
-        ):
-            yield f"left: {path}: {was} became {now}"
+    inodes = [now]
+    if now.default_acl is not None:
+        inodes.append(replace(now, acl=now.default_acl, uid=STRANGER_ID))
+    for inode in inodes:
+        uids, gids = _unnamed(policy, inode)
+        left = [uid for uid in uids if not _user_is_needed(policy, inode, uid)]
+        if left or (gids and not _groups_are_needed(inode, gids)):
+            yield f"left: {path}: {before.inodes[path]} became {inode}"
+
+
+def _user_is_needed(policy: Policy, inode: Inode, uid: int) -> bool:
+    """Tell whether somebody would lose without an entry, or gain what none grants."""
+    users = tuple(entry for entry in inode.acl.users if entry[0] != uid)
+    without = _with_entries(inode, users, inode.acl.groups)
+    same = [each for each in policy.identities if each.uid == uid]
+    return any(
+        acl_verdict(who, inode, bit).allowed
+        if not acl_verdict(who, without, bit).allowed
+        else not acl_verdict(who, inode, bit).allowed
+        and not bit & _granted_bits(policy, who, inode)
+        for who in same or [replace(STRANGER, uid=uid)]
+        for bit in (READ, WRITE, EXECUTE)
+    )
+
+
+def _granted_bits(policy: Policy, who: Identity, inode: Inode) -> int:
+    bits = {WRITER: READ | WRITE, READER: READ}
+    search = EXECUTE if inode.kind == DIRECTORY else 0
+    return sum(
+        bit
+        for bit in (READ, WRITE, EXECUTE)
+        if any(bit & (bits[role] | search) for role in _roles(policy, who))
+    )
+
+
+def _groups_are_needed(inode: Inode, gids: Sequence[int]) -> bool:
+    """Tell whether the member of one would have more without them."""
+    groups = tuple(entry for entry in inode.acl.groups if entry[0] not in gids)
+    without = _with_entries(inode, inode.acl.users, groups)
+    return any(
+        _has(bit, without, {gid}) and not _has(bit, inode, {gid})
+        for gid in gids
+        for bit in (READ, WRITE, EXECUTE)
+    )
+
+
+def _with_entries(inode: Inode, users: NamedEntries, groups: NamedEntries) -> Inode:
+    acl = replace(in_force(inode.acl), users=users, groups=groups)
+    return replace(inode, acl=with_mask_of_entries(acl))
 
 
 def _keep_the_promise(site: Path, case: Case, tally: Counter[str]) -> None:
@@ -523,8 +562,8 @@ def _keep_the_promise(site: Path, case: Case, tally: Counter[str]) -> None:
         alone = _left_alone(policy, inode, was)
         assert not alone or same_permissions(was, after.inodes[inode])
         tally["left alone" if alone else "done"] += 1
-        tally["entries"] += len(_unnamed(policy, was))
-        tally["entries"] -= len(_unnamed(policy, after.inodes[inode]))
+        tally["entries"] += sum(map(len, _unnamed(policy, was)))
+        tally["entries"] -= sum(map(len, _unnamed(policy, after.inodes[inode])))
     assert result["changed"] == any(
         not same_permissions(was, after.inodes[inode])
         for inode, was in before.inodes.items()
@@ -540,6 +579,8 @@ def _keep_the_promise(site: Path, case: Case, tally: Counter[str]) -> None:
         ("keep", "acl", True, PROMISES // 2),
         ("none", "acl", True, PROMISES // 2),
         ("keep", "group", False, PROMISES // 2),
+        ("none", "group", False, PROMISES // 2),
+        ("keep", "group", True, PROMISES // 2),
         ("none", "group", True, PROMISES // 2),
     ],
 )
@@ -568,5 +609,6 @@ def test_nobody_loses_and_nobody_gains_but_those_named(
     assert tally["done"] > tally["left alone"] / 3
     assert tally["gained"] > promises
     if exact:
-        assert tally["waived"] > promises / 20
+        # Few cases have many: a short run may have one.
+        assert tally["waived"] > promises / 100
         assert tally["entries"] > promises / 10
