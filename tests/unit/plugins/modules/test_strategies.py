@@ -111,7 +111,9 @@ def test_group_lets_all_write_by_mode_alone(
     assert not any(attributes(place).values())
     assert findings(result) == []
     assert (result["diff"], result["changed"]) == (announced["diff"], True)
+    times = [path.stat().st_ctime_ns for path in own(place)]
     assert not run_module("log_directory", by_group)["changed"]
+    assert [path.stat().st_ctime_ns for path in own(place)] == times
     audit = info(run_module, by_group)
     assert audit["compliant"]
     assert not audit["directories"][0]["changes_needed"]
