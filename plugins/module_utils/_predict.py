@@ -237,13 +237,15 @@ def _umask_remedy(policy: Policy, creator: Identity, inode: Inode) -> str | None
         return None
     first = "" if inode.gid == policy.group else "run the remediate playbook, and "
     return (
-        f"{first}set the umask of {creator.name} to 0002, for it is {creator.umask:04o}"
+        f"{first}set the umask of {creator.name} to 0002 (it is {creator.umask:04o})"
         f"{_or_acl(inode)}"
     )
 
 
 def _or_acl(log: Inode) -> str:
-    return ", or set strategy: acl" if log.mount.acl_supported else ""
+    if log.mount.acl_supported:
+        return ", or set strategy: acl"
+    return f", for {log.mount.type} keeps no ACLs"
 
 
 def finding_of(code: str, path: str, inode: Inode) -> Finding:

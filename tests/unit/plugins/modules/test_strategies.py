@@ -145,6 +145,13 @@ def test_group_of_the_directory_where_none_is_named(
     assert modes(place) == REPAIRED
 
 
+def instead(params: Params) -> str:
+    """What a remedy says of entries: where there are none, strategy is auto."""
+    if params["directories"][0]["strategy"] == "group":
+        return ", or set strategy: acl"
+    return ", for ramfs keeps no ACLs"
+
+
 @pytest.mark.usefixtures("place")
 def test_umask_of_a_writer_still_locks_the_others_out(
     run_module: RunModule, by_group: Params
@@ -157,9 +164,7 @@ def test_umask_of_a_writer_still_locks_the_others_out(
     }
     assert remedy.startswith("run the remediate playbook, and set the umask of web to")
     result = run_module("log_directory", by_group)
-    remedy = "set the umask of web to 0002, for it is 0022"
-    if by_group["directories"][0]["strategy"] == "group":
-        remedy += ", or set strategy: acl"
+    remedy = f"set the umask of web to 0002 (it is 0022){instead(by_group)}"
     denied = ("next_file_writer_denied", "queue (created by web)", remedy)
     # In the directory and in the one below, which are alike.
     assert findings(result) == [denied]
@@ -172,9 +177,7 @@ def test_reader_whom_the_group_does_not_let_in(
 ) -> None:
     (place / "app.log").chmod(0o640)
     by_group["directories"][0]["readers"] = ["64005"]
-    remedy = f"add 64005 to the group {APP}"
-    if by_group["directories"][0]["strategy"] == "group":
-        remedy += ", or set strategy: acl"
+    remedy = f"add 64005 to the group {APP}{instead(by_group)}"
     assert findings(run_module("log_directory", by_group)) == [
         ("reader_denied", "64005", remedy)
     ]
