@@ -56,17 +56,19 @@ def granted(
         return inode
     acl = in_force(inode.acl)
     for identity in lacking:
-        alike = [each for each in policy.identities if _share_entry(each, identity)]
+        alike = _sharing_entry(policy, identity)
         perms = [held(each, before) for each in alike]
         perms += [grant.perm for grant in grants if grant.identity in alike]
         acl = _with_entry(acl, inode, identity, all_of(perms))
     return replace(inode, acl=with_mask_of_entries(acl))
 
 
-def _share_entry(one: Identity, other: Identity) -> bool:
-    if one.is_group or other.is_group:
-        return one == other
-    return one.uid == other.uid
+def _sharing_entry(policy: Policy, identity: Identity) -> Sequence[Identity]:
+    """Return everybody in the policy whom an entry for somebody is for."""
+    if identity.is_group:
+        return (identity,)
+    users = (each for each in policy.identities if not each.is_group)
+    return [each for each in users if each.uid == identity.uid]
 
 
 def _with_entry(acl: Acl, inode: Inode, identity: Identity, perm: int) -> Acl:
@@ -184,8 +186,13 @@ def _planned_default(
     for grant in policy.directory_grants:
         if "cap_dac_override" in grant.identity.capabilities:
             continue
-        others = (each for each in today if each.file.uid != grant.identity.uid)
-        perm = all_of(each.held(grant.identity) for each in others) | grant.perm
+        others = [each for each in today if each.file.uid != grant.identity.uid]
+        held_today = (
+            each.held(alike)
+            for each in others
+            for alike in _sharing_entry(policy, grant.identity)
+        )
+        perm = all_of(held_today) | grant.perm
         acl = _with_default_entry(acl, gid, grant.identity, perm)
     wanted = replace(left, acl=with_mask_of_entries(acl))
     planned = without_users(policy, wanted, policy.directory_grants)
