@@ -73,7 +73,7 @@ POLICIES = [
 def named(mode: int, entries: dict[str, Any]) -> Acl:
     """Return what a mode and entries make, of a file without execute."""
     most = mode >> 6 & 7
-    narrowed = {
+    narrowed: dict[str, Any] = {
         key: tuple((each, perm & most) for each, perm in pairs)
         for key, pairs in entries.items()
     }
