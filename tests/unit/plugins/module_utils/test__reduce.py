@@ -98,7 +98,7 @@ FILES: dict[str, tuple[Policy, str, str]] = {
     ),
     "of the owning group, beside its mode": (
         exact(WEB),
-        "1:1 u::rw- g::r-- g:1:rw- m::rw- o::r--",
+        "1:1 u::rw- g::r-- g:1:-w- m::rw- o::r--",
         "1:1 644",
     ),
     "group of a member of the owning group, too": (
@@ -132,6 +132,22 @@ def test_all_that_could_be_taken_away() -> None:
     alone = inode(REGULAR, "1:1 u::rw- u:2:rw- g::r-- m::rw- o::r--")
     assert without_unnamed(exact(WEB, QUEUE), present) == alone
     assert without_unnamed(replace(exact(WEB, QUEUE), exact=False), present) == present
+
+
+PROMISES = {
+    "who has it by an entry alone loses it": ("u:2:rw-", "---"),
+    "who is denied it is not given it": ("u:2:---", "r--"),
+}
+
+
+@pytest.mark.parametrize(("entry", "other"), PROMISES.values(), ids=PROMISES)
+def test_what_is_taken_away_breaks_no_promise(entry: str, other: str) -> None:
+    present = inode(REGULAR, f"1:1 u::rw- {entry} g::r-- m::rw- o::{other}")
+    wanted = exact(WEB, others=(QUEUE,))
+    assert not breaks_promise(wanted, present, planned_file(wanted, present))
+    # By nothing else may anybody lose, and nobody has to gain.
+    lost = inode(REGULAR, "1:1 600")
+    assert breaks_promise(wanted, inode(REGULAR, "1:1 644"), lost)
 
 
 def test_who_had_it_by_an_entry_that_goes_gets_one_if_named() -> None:
