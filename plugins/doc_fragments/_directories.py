@@ -85,8 +85,9 @@ options:
           - Whether to remove entries of access and default ACLs that name others than
             O(directories[].writers), O(directories[].readers), O(directories[].owner) and
             O(directories[].group). Who has what such an entry gives, and not otherwise, loses it.
-          - An entry that gives its user or group less than they would have without it stays, with
-            no more than that, for to remove it would let them do more.
+          - An entry stays if its user or group would have more without it, and nothing here grants
+            them that. It gives no more, then, than they would have without it. Where one of the
+            groups has to stay, all do.
           - Where known members of a former group, or a former owner, would lose what no entry gave
             them, the inode is left alone.
         type: bool
