@@ -148,7 +148,7 @@ def _refuse_blocked(survey: Survey) -> None:
     if finding is not None:
         raise HostError(
             f"{finding.message} ({finding.evidence}). Nothing was changed. "
-            f"To repair it, {KINDS[finding.code].remedy}"
+            f"To repair it, {finding.remedy or KINDS[finding.code].remedy}"
         )
 
 

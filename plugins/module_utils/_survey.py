@@ -51,6 +51,7 @@ from ._plan import (
 from ._policy import Policy
 from ._predict import AccessTable, finding_of, next_file_losses, place_findings
 from ._running import running_findings, with_running
+from ._strategy import hindrance, settled
 from ._writers._processes import root_writes_below
 from ._writers._source import NOBODY, Found
 
@@ -61,6 +62,7 @@ _WORTH_A_PROCESS, _IN_A_DIRECTORY = 1000, 20
 _BLOCKING = frozenset(
     [
         "acl_unsupported",
+        "group_unfit",
         "read_only",
         "ancestor_untrusted",
         "immutable",
@@ -164,18 +166,20 @@ class Survey:
         running: Found = NOBODY,
     ) -> None:
         """Observe the directory itself and its ancestors."""
-        self.policy = policy = with_running(policy, running)
-        self.running = running
         self._before_ns = kernel_time_ns()
+        self.running = running
         self.tree = tree
         self.observed = tree.observe()
+        self._hindrance = hindrance(policy, self.observed.inode)
+        policy = settled(with_running(policy, running), self.observed.inode)
+        self.policy = policy
         self.place = Place(
             tree.ancestors, policy.path, self.observed.inode, settings.protected_regular
         )
         self.walk = Walk(tree, policy.excluded)
         newest = [visit.observed.inode for visit in self.walk.newest(set())]
         self.planned = self.place.inode
-        if tree.acl_supported:
+        if self._hindrance is None:
             self.planned = planned_directory(policy, self.place.inode, newest)
         self.places = Change(self.place, replace(self.place, inode=self.planned))
         self._plan = partial(_planned, self.policy, tuple(newest))
@@ -189,8 +193,8 @@ class Survey:
         yield from next_file_losses(self.policy, self.places.before, self.places.after)
         if before.mount.read_only:
             yield finding_of("read_only", path, before)
-        if not self.tree.acl_supported:
-            yield finding_of("acl_unsupported", path, before)
+        if self._hindrance is not None:
+            yield self._hindrance
         if breaks_promise(self.policy, before, self.planned):
             yield finding_of("rights_conflict", path, before)
         refused = change_refusal(before, self.planned)
@@ -334,7 +338,7 @@ class Survey:
         @lru_cache(maxsize=_DISTINCT_INODES)
         def decide(inode: Inode) -> tuple[Inode, str | None]:
             refused = refusal(self.policy, inode, settings.protected_hardlinks)
-            if refused or not self.tree.acl_supported:
+            if refused or self._hindrance is not None:
                 return inode, refused
             return self._plan(inode)
 

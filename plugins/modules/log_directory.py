@@ -73,6 +73,20 @@ EXAMPLES = r"""
         user: queue
         groups: []
         umask: '0027'
+
+- name: Let the members of one group write, without ACL entries, all with umask 0002
+  logward.permissions.log_directory:
+    directories:
+      - path: /srv/invoices/logs
+        writers: [invoices-web, invoices-worker]
+        group: invoices
+        strategy: group
+        exact: true
+    identities:
+      - name: invoices-web
+        umask: '0002'
+      - name: invoices-worker
+        umask: '0002'
 """
 
 RETURN = r"""

@@ -168,10 +168,20 @@ def _call_for(present: Inode, stage: Inode) -> Iterator[Callable[[str], None]]:
     if (present.uid, present.gid) != (stage.uid, stage.gid):
         yield lambda path: os.chown(path, stage.uid, stage.gid)
     if present.acl != stage.acl:
-        # A minimal ACL sets the mode's bits and drops the attribute at once.
         acl = encode(stage.acl)
-        yield lambda path: os.setxattr(path, ACCESS_XATTR, acl)
+        yield lambda path: _set_access(path, acl, stage)
     if present.default_acl != stage.default_acl:
         default = stage.default_acl
         value = NO_ENTRIES if default is None else encode(default)
         yield lambda path: os.setxattr(path, DEFAULT_XATTR, value)
+
+
+def _set_access(path: str, acl: bytes, stage: Inode) -> None:
+    """Set the access ACL; the mode alone where the file system keeps no ACLs."""
+    try:
+        # A minimal ACL sets the mode's bits and drops the attribute at once.
+        os.setxattr(path, ACCESS_XATTR, acl)
+    except OSError as error:
+        if error.errno != errno.EOPNOTSUPP or not stage.acl.is_minimal:
+            raise
+        os.chmod(path, stage.mode)

@@ -51,6 +51,8 @@ class Tree:
         self.acl_supported = supports_acls(self.fd)
         own = self.observe()
         self._mount_id, self._device = own.mount_id, own.stamp.device
+        if own.mount_id is not None:
+            self.mounts = {**self.mounts, own.mount_id: own.inode.mount}
 
     def _open(self) -> int:
         at = "/"

@@ -133,9 +133,17 @@ def _there_and_back(place: Path, case: promise.Case, cuts: Cuts, tally: Any) -> 
 
 
 @pytest.mark.usefixtures("quiet_host")
-@pytest.mark.parametrize("other", ["keep", "none"])
+@pytest.mark.parametrize(
+    ("other", "strategy", "exact"),
+    [
+        ("keep", "acl", False),
+        ("none", "acl", False),
+        ("keep", "acl", True),
+        ("none", "group", True),
+    ],
+)
 def test_random_repairs_are_taken_back_to_the_byte(
-    site: Path, mounted: Callable[..., Path], other: str
+    site: Path, mounted: Callable[..., Path], other: str, strategy: str, exact: bool
 ) -> None:
     place = mounted(site / "tmpfs", "-t", "tmpfs", "-o", "mode=0755", "none")
     tally: Counter[str] = Counter()
@@ -144,7 +152,7 @@ def test_random_repairs_are_taken_back_to_the_byte(
 
     @seed(SEED)
     @settings(strategies.PROPERTY, max_examples=RESTORES)
-    @given(promise._cases(keep_other=other == "keep"), st.tuples(cut, cut))
+    @given(promise._cases(other == "keep", strategy, exact), st.tuples(cut, cut))
     def kept(case: promise.Case, cuts: Cuts) -> None:
         _there_and_back(place, case, cuts, tally)
 
