@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from .._names import display
-from ._logrotate_settings import (
+from ._stanza import (
     SCRIPTS,
     Place,
     Script,

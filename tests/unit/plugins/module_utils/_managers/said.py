@@ -17,10 +17,21 @@ _INSECURE = re.compile(r'^error: skipping "(.*?)" because parent', re.MULTILINE)
 _ERROR = re.compile(r"^error: (.*)$", re.MULTILINE)
 _DUPLICATE = re.compile(r"(?<!ignore )duplicate log entry for (.*)$", re.MULTILINE)
 
+_VERSION = subprocess.run(
+    ["logrotate", "--version"], capture_output=True, text=True, check=True
+)
+#: Before 3.21 logrotate goes on after mistakes that end a stanza now.
+OLD = tuple(
+    map(int, re.findall(r"[0-9]+", (_VERSION.stdout + _VERSION.stderr).split("\n")[0]))
+) < (3, 21)
+
 
 @dataclass(frozen=True)
 class Said:
-    """What logrotate would do: it looks at files, refuses some, creates others."""
+    """What logrotate would do: it looks at files, refuses some, creates others.
+
+    ``errors`` are those that it found while it read its configuration.
+    """
 
     considered: tuple[str, ...]
     created: dict[str, tuple[int, int, int]]
@@ -49,5 +60,5 @@ def dry_run(configuration: Path | str, state: Path) -> Said:
         },
         frozenset(_INSECURE.findall(text)),
         tuple(_DUPLICATE.findall(text)),
-        tuple(_ERROR.findall(text)),
+        tuple(_ERROR.findall(text.partition("\nHandling ")[0])),
     )

@@ -1,10 +1,10 @@
 # Copyright: Logward contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""logrotate.conf and what it includes, read as logrotate 3.18 to 3.22 read them.
+"""logrotate.conf and what it includes, read as logrotate 3.21 and 3.22 read them.
 
 What logrotate skips is skipped here: a stanza in which something is wrong, the
-rest of a file that it cannot read on. Rules: logrotate.conf(5), and the order in
-which its ``config.c`` decides.
+rest of a file that it cannot read on. (3.18, of Debian 11, goes on after some
+mistakes.) Rules: logrotate.conf(5), and the order in which ``config.c`` decides.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from .._names import display
 from .._writers._files import MAX_FILES, below, list_names, matching, read_text, unread
 from .._writers._source import Problem
 from ._logrotate_file import File, Scope
-from ._logrotate_settings import Place, Settings
+from ._stanza import Place, Settings
 
 CONFIGURATION = "/etc/logrotate.conf"
 #: Names that are passed over in a directory, until tabooext says otherwise.
