@@ -1,0 +1,177 @@
+# Copyright: Logward contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""logrotate: whom its next file locks out, and what it will refuse to rotate."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from .._findings import Finding
+from .._identity import group_name, user_name
+from .._names import display
+from .._writers._source import Problem
+from ._conflicts import (
+    Answer,
+    LogFile,
+    Logs,
+    ManagedFile,
+    Manager,
+    evidence_of,
+    rehearsed_file,
+    shown_origin,
+)
+from ._logrotate_conf import Configuration, Stanza
+from ._logrotate_conf import read as read_configuration
+from ._rotation import (
+    is_insecure,
+    next_files,
+    refused,
+    rotated_files,
+    rotator,
+    su_candidate,
+    sufficient,
+)
+from ._schedule import of_logrotate
+from ._stanza import NewFile
+
+
+def read(root: str = "/") -> Manager:
+    """Read what logrotate is configured to do on a host."""
+    return Logrotate(read_configuration(root), of_logrotate(root))
+
+
+@dataclass(frozen=True)
+class Logrotate(Manager):
+    """logrotate, as it is configured; ``when`` it runs, in words."""
+
+    configuration: Configuration
+    when: str
+
+    @property
+    def problems(self) -> tuple[Problem, ...]:  # type: ignore[override]
+        """What logrotate itself complains of."""
+        return self.configuration.problems
+
+    def answer(self, logs: Logs) -> Answer:
+        """Return what it will do with a log directory."""
+        findings = [self._duplicates(logs)]
+        files: list[ManagedFile] = []
+        for stanza in self.configuration.stanzas:
+            rotated = rotated_files(stanza, logs)
+            if not rotated:
+                continue
+            findings += [
+                _insecure(stanza, logs, rotated),
+                _denied(stanza, logs, rotated),
+            ]
+            made_files = next_files(stanza, logs, rotated)
+            findings.append(self._locked_out(stanza, logs, made_files))
+            files += made_files[:1]
+        return Answer(tuple(each for part in findings for each in part), tuple(files))
+
+    def _duplicates(self, logs: Logs) -> Iterator[Finding]:
+        for each in self.configuration.duplicates:
+            if logs.holds(each.path):
+                first = shown_origin(each.first.path, each.first.line)
+                yield Finding(
+                    "logrotate_duplicate",
+                    logs.path,
+                    display(each.path),
+                    f"{display(each.place.path)}:{each.place.line}",
+                    f"logrotate reports an error each time: {first} already has "
+                    f"{display(each.path)}, and {shown_origin(each.place.path, each.place.line)} "
+                    "is ignored for it",
+                )
+
+    def _locked_out(
+        self, stanza: Stanza, logs: Logs, files: Sequence[ManagedFile]
+    ) -> Iterator[Finding]:
+        for file in files:
+            rehearsed = rehearsed_file(logs, file.before, file.after)
+            if not rehearsed.locks_out:
+                continue
+            origin = stanza.settings.places.get("create", stanza.place)
+            evidence = evidence_of(file.after if rehearsed.out_after else file.before)
+            new = f"the new {display(file.name)} that logrotate makes ({evidence})"
+            yield Finding(
+                "logrotate_locks_out",
+                logs.path,
+                f"{display(stanza.place.path)}:{stanza.place.line}",
+                f"{shown_origin(origin.path, origin.line)}: {evidence}",
+                f"{self.when[0].upper()}{self.when[1:]}, "
+                f"{rehearsed.sentence(f'append to {new}')}",
+                _create_remedy(stanza, logs) if rehearsed.out_after else None,
+            )
+            return
+
+
+def _insecure(
+    stanza: Stanza, logs: Logs, rotated: Sequence[LogFile]
+) -> Iterator[Finding]:
+    now, then = is_insecure(logs.before.inode), is_insecure(logs.after.inode)
+    if stanza.settings.su is not None or not (now or then):
+        return
+    when = "refuses" if now else "will refuse, once the directory is repaired,"
+    candidate = su_candidate(logs)
+    remedy = None
+    if candidate is not None:
+        remedy = (
+            f"add `su {user_name(candidate.uid)} {group_name(candidate.gid)}` to "
+            f"{shown_origin(stanza.place.path, stanza.place.line)} (the module "
+            "logrotate_stanza does)"
+        )
+    yield Finding(
+        "logrotate_insecure",
+        logs.path,
+        f"{display(stanza.place.path)}:{stanza.place.line}",
+        evidence_of(logs.before.inode if now else logs.after.inode),
+        f"logrotate {when} to rotate {display(rotated[0].name)} (insecure "
+        "permissions: others than root may write the directory), and the logs grow",
+        remedy,
+    )
+
+
+def _denied(
+    stanza: Stanza, logs: Logs, rotated: Sequence[LogFile]
+) -> Iterator[Finding]:
+    """Yield what whom ``su`` names may not do there."""
+    if stanza.settings.su is None:
+        return
+    who = rotator(stanza.settings)
+    first = rotated[0]
+    step = refused(who, stanza.settings, logs.after, first.after)
+    still = "" if step else ", until the directory is repaired"
+    step = step or refused(who, stanza.settings, logs.before, first.before)
+    if step:
+        origin = stanza.settings.places.get("su", stanza.place)
+        yield Finding(
+            "logrotate_su_denied",
+            logs.path,
+            f"{display(stanza.place.path)}:{stanza.place.line}",
+            shown_origin(origin.path, origin.line),
+            f"{who.name} cannot {step[0]} {display(first.name)}{still}, and the "
+            f"logs grow: {step[1]}",
+        )
+
+
+def _create_remedy(stanza: Stanza, logs: Logs) -> str:
+    origin = stanza.settings.places.get("create", stanza.place)
+    where = shown_origin(stanza.place.path, stanza.place.line)
+    candidate = sufficient(stanza, logs)
+    if candidate is None or candidate.mode is None:
+        return f"say `nocreate` in {where}, so that the writers create it themselves"
+    return (
+        f"say `{create_line(candidate)}` in {where} (the module logrotate_stanza "
+        f"does); set now in {shown_origin(origin.path, origin.line)}"
+    )
+
+
+def create_line(new: NewFile) -> str:
+    """Return the directive that makes files so."""
+    parts = ["create"]
+    if new.mode is not None:
+        parts.append(f"{new.mode:04o}")
+    if new.uid is not None and new.gid is not None:
+        parts += [user_name(new.uid), group_name(new.gid)]
+    return " ".join(parts)
