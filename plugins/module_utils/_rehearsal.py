@@ -10,7 +10,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from ._access import Inode, Place, Verdict, created_file, may_append, may_create
+from ._access import (
+    SETGID,
+    Inode,
+    Place,
+    Verdict,
+    created_file,
+    may_append,
+    may_create,
+)
 from ._acl import Acl, from_mode
 from ._identity import Identity
 from ._policy import Policy
@@ -68,7 +76,10 @@ def made(recipe: Recipe, directory: Inode) -> Inode:
         file = given(file, recipe.uid, recipe.gid)
     if recipe.acl is not None:
         return replace(file, special=0, acl=recipe.acl)
-    return file if recipe.mode is None else chmodded(file, recipe.mode)
+    if recipe.mode is None:
+        return file
+    foreign = recipe.creator.uid != 0 and not recipe.creator.in_group(file.gid)
+    return chmodded(file, recipe.mode & ~SETGID if foreign else recipe.mode)
 
 
 def locked_out(

@@ -20,10 +20,11 @@ from .._access import (
     Inode,
     Place,
     created_file,
-    may_append,
     may_create,
     may_read,
+    permission,
 )
+from .._acl import READ, WRITE
 from .._findings import because
 from .._identity import Identity, user_name
 from .._names import display
@@ -143,9 +144,10 @@ def refused(
 ) -> tuple[str, str] | None:
     """Return what of a rotation fails, and why; None if nothing does."""
     steps = [("rotate", may_create(who, place))]
-    if settings.copytruncate:
-        steps.append(("truncate", may_append(who, place, log)))
-    if not settings.replaces:
+    # The log is opened for both, unless all that is wanted is a copy.
+    if settings.copytruncate or settings.renamecopy:
+        steps.append(("copy", permission(who, log, READ | WRITE)))
+    elif not settings.replaces:
         steps.append(("copy", may_read(who, place, log)))
     if settings.compress:
         steps.append(("compress", may_read(who, place, log)))
