@@ -7,12 +7,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from ._access import DIRECTORY, Inode
+from ._access import DIRECTORY, Inode, Place
 from ._acl import Acl, to_lines
 from ._findings import explain
 from ._identity import Identity, group_name, user_name
+from ._managers._conflicts import Logs, ManagedFile
 from ._names import display
-from ._predict import Access, NextFile
+from ._predict import Access, NextFile, access_to
 
 
 def octal(mode: int) -> str:
@@ -80,6 +81,29 @@ def next_file_fields(file: NextFile) -> dict[str, Any]:
     what = f"the next file of {file.creator.name}"
     fields["access"] = [access_fields(row, what) for row in file.access]
     return fields
+
+
+def managed_file_fields(logs: Logs, file: ManagedFile) -> dict[str, Any]:
+    """Return the prediction for a manager: as things are, and after the repair."""
+    what = f"the next {display(file.name)} of {file.manager}"
+
+    def rows(place: Place, inode: Inode) -> list[dict[str, Any]]:
+        access = access_to(logs.policy, place, inode)
+        return [access_fields(row, what) for row in access]
+
+    return {
+        "creator": f"manager:{file.manager}",
+        "origin": file.origin,
+        "file": display(file.name),
+        "allowed": True,
+        "reason": "granted_manager",
+        **inode_fields(file.before),
+        "access": rows(logs.before, file.before),
+        "after_repair": {
+            **inode_fields(file.after),
+            "access": rows(logs.after, file.after),
+        },
+    }
 
 
 class Diff:

@@ -69,10 +69,14 @@ class ManagedFile:
 
 @dataclass(frozen=True)
 class Answer:
-    """What one manager will do with a log directory."""
+    """What one manager will do with a log directory.
+
+    ``problems`` are what could not be understood of the directory's application.
+    """
 
     findings: tuple[Finding, ...] = ()
     files: tuple[ManagedFile, ...] = ()
+    problems: tuple[Problem, ...] = ()
 
 
 NOTHING = Answer()
@@ -110,6 +114,7 @@ class Managers:
         return Answer(
             tuple(each for answer in answers for each in answer.findings),
             tuple(each for answer in answers for each in answer.files),
+            tuple(each for answer in answers for each in answer.problems),
         )
 
 

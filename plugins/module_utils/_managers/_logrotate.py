@@ -21,6 +21,7 @@ from ._conflicts import (
     rehearsed_file,
     shown_origin,
 )
+from ._host import Host
 from ._logrotate_conf import Configuration, Stanza
 from ._logrotate_conf import read as read_configuration
 from ._rotation import (
@@ -36,9 +37,9 @@ from ._schedule import of_logrotate
 from ._stanza import NewFile
 
 
-def read(root: str = "/") -> Manager:
+def read(host: Host) -> Manager:
     """Read what logrotate is configured to do on a host."""
-    return Logrotate(read_configuration(root), of_logrotate(root))
+    return Logrotate(read_configuration(host.root), of_logrotate(host.root))
 
 
 @dataclass(frozen=True)

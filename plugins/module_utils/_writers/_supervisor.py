@@ -42,6 +42,10 @@ _NO_FILES = ("/dev/", "/proc/")
 _AUTOMATIC_MODE = 0o600
 _AUTOMATIC_DIRECTORY = "/tmp"  # noqa: S108
 _MAX_PROCESSES = 1000
+#: What a log is rotated at, unless it says otherwise.
+_MAX_BYTES = 50 * 1024 * 1024
+_SIZE = re.compile(r"([0-9]{1,12})([kmg]b|)", re.IGNORECASE)
+_UNITS = {"": 1, "kb": 1024, "mb": 1024**2, "gb": 1024**3}
 
 
 def discover(root: str = "/") -> Found:
@@ -315,6 +319,85 @@ def _runs(host: _Host, program: _Program, daemon: _Daemon) -> Iterator[Run]:
             host.values.warn(section, "command", reason)
 
 
+@dataclass(frozen=True)
+class ChildLog:
+    """A log that supervisord opens for a program, in ``file`` at ``line``.
+
+    ``max_bytes`` is 0 where it is not rotated; then, and where supervisord makes
+    the name up (``automatic``, ``path`` is its directory), ``backups`` say nothing.
+    """
+
+    program: str
+    path: str
+    file: str
+    line: int
+    max_bytes: int
+    backups: int
+    creator: Identity
+    automatic: bool = False
+
+
+def child_logs(root: str) -> tuple[ChildLog, ...]:
+    """Return the logs that supervisord opens for programs; none without it."""
+    for path in _CONFIGURATIONS:
+        try:
+            configuration = read(root, path)
+        except FileNotFoundError:
+            continue
+        except OSError:  # told by discover()
+            return ()
+        host = _Host(root, path, Values(configuration.problems), Sessions(root))
+        own = configuration.sections.get("supervisord")
+        return () if own is None else tuple(_child_logs(host, configuration, own))
+    return ()
+
+
+def _child_logs(
+    host: _Host, configuration: Configuration, own: Section
+) -> Iterator[ChildLog]:
+    daemon = _daemon(host, own)
+    for program in _programs(host, configuration.sections.values()):
+        section, name = program.section, program.service.partition(":")[2]
+        is_redirected = host.values.truth(section, "redirect_stderr")
+        keys = ("stdout_logfile", *([] if is_redirected else ["stderr_logfile"]))
+        for names in program.processes:
+            for key in keys:
+                path = _log(host, section, key, names, daemon)
+                place = section.where(key)
+                automatic = path == _AUTOMATIC
+                creator = daemon.identity
+                if automatic:
+                    path = _child_directory(host, own, daemon)
+                    creator = replace(creator, request_mode=_AUTOMATIC_MODE)
+                if path:
+                    size = _size(section.values.get(f"{key}_maxbytes"))
+                    backups = host.values.number(section, f"{key}_backups", 10)
+                    yield ChildLog(
+                        name,
+                        path,
+                        place.path,
+                        place.line,
+                        size,
+                        backups,
+                        creator,
+                        automatic,
+                    )
+
+
+def _size(text: str | None) -> int:
+    """Return bytes of ``50MB``; the default where none, or no size, is set."""
+    match = _SIZE.fullmatch(text.strip()) if text is not None else None
+    if match is None:
+        return _MAX_BYTES
+    return int(match[1]) * _UNITS[match[2].lower()]
+
+
+def _child_directory(host: _Host, section: Section, daemon: _Daemon) -> str:
+    directory = host.values.known(section, "childlogdir", {})
+    path = os.path.join(daemon.directory, directory or _AUTOMATIC_DIRECTORY)
+    return os.path.normpath(path)
+
+
 def _logs(host: _Host, program: _Program, daemon: _Daemon) -> Iterator[str | None]:
     section = program.section
     is_redirected = host.values.truth(section, "redirect_stderr")
@@ -363,14 +446,13 @@ def _own_writers(
             daemon.identity, "supervisord", origin, tuple(paths), launch=launch
         )
     if is_automatic:
-        directory = host.values.known(section, "childlogdir", {})
-        path = os.path.join(daemon.directory, directory or _AUTOMATIC_DIRECTORY)
+        path = _child_directory(host, section, daemon)
         yield Writer(
             replace(
                 daemon.identity, id="supervisord:auto", request_mode=_AUTOMATIC_MODE
             ),
             "supervisord",
             origin,
-            mentions=(os.path.normpath(path),),
+            mentions=(path,),
             launch=launch,
         )

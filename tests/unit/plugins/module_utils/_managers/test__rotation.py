@@ -106,7 +106,7 @@ def rotate(site: Path, directives: str, name: str = "app.log") -> tuple[Stanza, 
 def random_acl(chance: random.Random, minimal: bool) -> Acl:
     perms = [chance.randint(0, 7) for _ in range(4)]
     if minimal:
-        return Acl(*perms[:3])
+        return Acl(perms[0], perms[1], perms[2])
     users = tuple(sorted((uid, chance.randint(0, 7)) for uid in chance.sample(IDS, 2)))
     groups = tuple(
         sorted((gid, chance.randint(0, 7)) for gid in chance.sample(GIDS, 1))
