@@ -96,8 +96,8 @@ def audit(
 
     ``max_listed`` bounds the files listed in full; totals count all.
     ``running`` are the processes that write below the directories, ``managers``
-    whoever may change them back. What may not be read is a finding. Raises HostError where a directory cannot be opened
-    safely.
+    whoever may change them back. What may not be read is a finding. Raises
+    HostError where a directory cannot be opened safely.
     """
     settings = read_kernel_settings()
     host = Host(settings, running, managers)

@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from ._access import DIRECTORY, Inode, Place
+from ._access import DIRECTORY, Inode, Place, may_create
 from ._acl import Acl, to_lines
 from ._findings import explain
 from ._identity import Identity, group_name, user_name
@@ -85,25 +85,28 @@ def next_file_fields(file: NextFile) -> dict[str, Any]:
 
 def managed_file_fields(logs: Logs, file: ManagedFile) -> dict[str, Any]:
     """Return the prediction for a manager: as things are, and after the repair."""
-    what = f"the next {display(file.name)} of {file.manager}"
-
-    def rows(place: Place, inode: Inode) -> list[dict[str, Any]]:
-        access = access_to(logs.policy, place, inode)
-        return [access_fields(row, what) for row in access]
-
+    verdict = may_create(file.creator, logs.before)
     return {
         "creator": f"manager:{file.manager}",
         "origin": file.origin,
         "file": display(file.name),
-        "allowed": True,
-        "reason": "granted_manager",
-        **inode_fields(file.before),
-        "access": rows(logs.before, file.before),
-        "after_repair": {
-            **inode_fields(file.after),
-            "access": rows(logs.after, file.after),
-        },
+        "allowed": verdict.allowed,
+        "reason": verdict.reason,
+        **_managed(logs, file, logs.before, file.before),
+        "after_repair": _managed(logs, file, logs.after, file.after),
     }
+
+
+def _managed(
+    logs: Logs, file: ManagedFile, place: Place, inode: Inode
+) -> dict[str, Any]:
+    if may_create(file.creator, place).allowed is False:
+        nothing = dict.fromkeys(("owner", "group", "mode", "access_acl"))
+        return {**nothing, "access": []}
+    what = f"the next {display(file.name)} of {file.manager}"
+    rows = access_to(logs.policy, place, inode)
+    access = [access_fields(row, what) for row in rows]
+    return {**inode_fields(inode), "access": access}
 
 
 class Diff:

@@ -23,7 +23,19 @@ from .._writers._shell import simple_commands
 _NAMES = ("chmod", "chown", "chgrp", "setfacl", "install")
 #: Programs that run what follows them, perhaps as somebody else.
 _RUNNERS = frozenset(
-    ["sudo", "env", "nice", "ionice", "exec", "command", "nohup", "time", "then", "do"]
+    [
+        "sudo",
+        "runuser",
+        "env",
+        "nice",
+        "ionice",
+        "exec",
+        "command",
+        "nohup",
+        "time",
+        "then",
+        "do",
+    ]
 )
 _SHELLS = frozenset(["sh", "bash", "dash"])
 _OCTAL = re.compile(r"[0-7]{1,5}")
@@ -94,11 +106,7 @@ def of_words(
     words: Sequence[str], directory: str = "/", depth: int = _MAX_DEPTH
 ) -> Iterator[Command]:
     """Yield the changes of permissions that a command makes."""
-    words = list(words)
-    while words and (words[0] in _RUNNERS or re.match(r"\w+=", words[0])):
-        words.pop(0)
-        while words and words[0].startswith("-"):
-            words.pop(0)
+    words = _without_runners(words)
     if not words or not depth:
         return
     name = os.path.basename(words[0])
@@ -110,6 +118,16 @@ def of_words(
         yield from _of_find(words[1:], directory, depth - 1)
     elif name in _NAMES:
         yield from _of_change(name, words[1:], directory)
+
+
+def _without_runners(words: Sequence[str]) -> Sequence[str]:
+    """Return the command that sudo, env and the like run."""
+    at = 0
+    while at < len(words) and (words[at] in _RUNNERS or re.match(r"\w+=", words[at])):
+        at += 1
+        while at < len(words) and words[at].startswith("-"):
+            at += 2 if words[at] in ("-u", "-g", "-n", "-c") else 1
+    return words[at:]
 
 
 def _of_inner(script: str, directory: str, depth: int) -> Iterator[Command]:

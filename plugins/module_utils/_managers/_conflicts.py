@@ -56,13 +56,15 @@ class Logs:
 class ManagedFile:
     """The next file that a manager makes in a log directory.
 
-    ``manager`` names it, ``origin`` is where it is told to (``FILE:LINE``).
+    ``manager`` names it, ``origin`` is where it is told to (``FILE:LINE``), and
+    ``creator`` is whom it does it as.
     ``before`` and ``after`` are that file as things are, and after the repair.
     """
 
     manager: str
     origin: str
     name: str
+    creator: Identity
     before: Inode
     after: Inode
 

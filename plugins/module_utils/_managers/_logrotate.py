@@ -8,7 +8,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from .._findings import Finding
-from .._identity import group_name, user_name
 from .._names import display
 from .._writers._source import Problem
 from ._conflicts import (
@@ -17,6 +16,7 @@ from ._conflicts import (
     Logs,
     ManagedFile,
     Manager,
+    Rehearsed,
     evidence_of,
     rehearsed_file,
     shown_origin,
@@ -26,15 +26,15 @@ from ._logrotate_conf import Configuration, Stanza
 from ._logrotate_conf import read as read_configuration
 from ._rotation import (
     is_insecure,
+    needed_lines,
     next_files,
     refused,
     rotated_files,
+    rotates,
     rotator,
     su_candidate,
-    sufficient,
 )
 from ._schedule import of_logrotate
-from ._stanza import NewFile
 
 
 def read(host: Host) -> Manager:
@@ -67,7 +67,7 @@ class Logrotate(Manager):
                 _denied(stanza, logs, rotated),
             ]
             made_files = next_files(stanza, logs, rotated)
-            findings.append(self._locked_out(stanza, logs, made_files))
+            findings.append(self._locked_out(stanza, logs, rotated, made_files))
             files += made_files[:1]
         return Answer(tuple(each for part in findings for each in part), tuple(files))
 
@@ -86,13 +86,23 @@ class Logrotate(Manager):
                 )
 
     def _locked_out(
-        self, stanza: Stanza, logs: Logs, files: Sequence[ManagedFile]
+        self,
+        stanza: Stanza,
+        logs: Logs,
+        rotated: Sequence[LogFile],
+        files: Sequence[ManagedFile],
     ) -> Iterator[Finding]:
-        for file in files:
-            rehearsed = rehearsed_file(logs, file.before, file.after)
+        settings = stanza.settings
+        for log, file in zip(rotated, files):
+            both = rehearsed_file(logs, file.before, file.after)
+            now = rotates(settings, logs.before, log.before)
+            then = rotates(settings, logs.after, log.after)
+            rehearsed = Rehearsed(
+                both.out_before if now else (), both.out_after if then else ()
+            )
             if not rehearsed.locks_out:
                 continue
-            origin = stanza.settings.places.get("create", stanza.place)
+            origin = settings.places.get("create", stanza.place)
             evidence = evidence_of(file.after if rehearsed.out_after else file.before)
             new = f"the new {display(file.name)} that logrotate makes ({evidence})"
             yield Finding(
@@ -117,11 +127,9 @@ def _insecure(
     candidate = su_candidate(logs)
     remedy = None
     if candidate is not None:
-        remedy = (
-            f"add `su {user_name(candidate.uid)} {group_name(candidate.gid)}` to "
-            f"{shown_origin(stanza.place.path, stanza.place.line)} (the module "
-            "logrotate_stanza does)"
-        )
+        lines = " and ".join(f"`{each}`" for each in needed_lines(stanza, logs))
+        where = shown_origin(stanza.place.path, stanza.place.line)
+        remedy = f"say {lines} in {where} (the module logrotate_stanza does)"
     yield Finding(
         "logrotate_insecure",
         logs.path,
@@ -157,22 +165,9 @@ def _denied(
 
 
 def _create_remedy(stanza: Stanza, logs: Logs) -> str:
-    origin = stanza.settings.places.get("create", stanza.place)
     where = shown_origin(stanza.place.path, stanza.place.line)
-    candidate = sufficient(stanza, logs)
-    if candidate is None or candidate.mode is None:
+    lines = needed_lines(stanza, logs)
+    if not lines:
         return f"say `nocreate` in {where}, so that the writers create it themselves"
-    return (
-        f"say `{create_line(candidate)}` in {where} (the module logrotate_stanza "
-        f"does); set now in {shown_origin(origin.path, origin.line)}"
-    )
-
-
-def create_line(new: NewFile) -> str:
-    """Return the directive that makes files so."""
-    parts = ["create"]
-    if new.mode is not None:
-        parts.append(f"{new.mode:04o}")
-    if new.uid is not None and new.gid is not None:
-        parts += [user_name(new.uid), group_name(new.gid)]
-    return " ".join(parts)
+    shown = " and ".join(f"`{each}`" for each in lines)
+    return f"say {shown} in {where} (the module logrotate_stanza does)"

@@ -96,7 +96,7 @@ def _file(
         for each in (logs.before.inode, logs.after.inode)
     )
     name = os.path.basename(channel.path)
-    return ManagedFile("monolog", channel.source, name, before, after)
+    return ManagedFile("monolog", channel.source, name, creator, before, after)
 
 
 def _opens(inode: Inode) -> bool:

@@ -26,7 +26,7 @@ from .._access import (
 )
 from .._acl import READ, WRITE
 from .._findings import because
-from .._identity import Identity, user_name
+from .._identity import Identity, group_name, user_name
 from .._names import display
 from .._rehearsal import Recipe, locked_out, made
 from .._writers._daemons import root_itself
@@ -122,6 +122,7 @@ def next_files(
             NAME,
             f"{display(stanza.place.path)}:{stanza.place.line}",
             file.name,
+            rotator(settings),
             new_file(settings, file.before, logs.before.inode),
             new_file(settings, file.after, logs.after.inode),
         )
@@ -137,6 +138,14 @@ def is_insecure(directory: Inode) -> bool:
     """
     mode = directory.mode
     return bool((directory.gid != 0 and mode & _GROUP_WRITES) or mode & _OTHERS_WRITE)
+
+
+def rotates(settings: Settings, place: Place, log: Inode) -> bool:
+    """Tell whether logrotate gets as far as making the next file."""
+    if settings.su is None and is_insecure(place.inode):
+        return False
+    step = refused(rotator(settings), settings, place, log)
+    return step is None or step[0] != "rotate"
 
 
 def refused(
@@ -188,18 +197,13 @@ def _has_names(identity: Identity) -> bool:
     return False
 
 
-def sufficient(
-    stanza: Stanza, logs: Logs, su: Identity | None = None
-) -> NewFile | None:
+def sufficient(stanza: Stanza, logs: Logs) -> NewFile | None:
     """Return the least that ``create`` has to say so that no writer is locked out.
 
-    Its mode gets what owner and group lack, never anything for others. ``su`` is
-    whom logrotate is to rotate as. None where no mode helps: the directory has to
-    be repaired first.
+    Its mode gets what owner and group lack, never anything for others. None where
+    no mode helps: the directory has to be repaired first.
     """
     settings = stanza.settings
-    if su is not None:
-        settings = replace(settings, su=(su.uid, su.gid))
     rotated = rotated_files(stanza, logs)
     modes = {file.after.mode & 0o777 for file in rotated}
     mode = settings.new_file.mode
@@ -211,3 +215,44 @@ def sufficient(
         if not any(locked_out(logs.policy, logs.after, file) for file in files):
             return candidate
     return None
+
+
+def needed_lines(stanza: Stanza, logs: Logs) -> list[str]:
+    """Return the directives that a stanza needs after the repair, each a line.
+
+    ``su`` where logrotate would refuse the directory, or whom it names may not
+    rotate there; ``create`` where the next file locks a writer out. None where
+    nothing is needed, or nothing helps.
+    """
+    settings, lines = stanza.settings, []
+    rotated = rotated_files(stanza, logs)
+    candidate = None
+    insecure = settings.su is None and is_insecure(logs.after.inode)
+    who = rotator(settings)
+    denied = settings.su is not None and any(
+        refused(who, settings, logs.after, each.after) for each in rotated
+    )
+    if insecure or denied:
+        candidate = su_candidate(logs)
+        if candidate is None:
+            return []
+        settings = replace(settings, su=(candidate.uid, candidate.gid))
+        lines.append(f"su {user_name(candidate.uid)} {group_name(candidate.gid)}")
+    changed = replace(stanza, settings=settings)
+    files = next_files(changed, logs, rotated)
+    if any(locked_out(logs.policy, logs.after, each.after) for each in files):
+        new = sufficient(changed, logs)
+        if new is None:
+            return []
+        lines.append(create_line(new))
+    return lines
+
+
+def create_line(new: NewFile) -> str:
+    """Return the directive that makes files so."""
+    parts = ["create"]
+    if new.mode is not None:
+        parts.append(f"{new.mode:04o}")
+    if new.uid is not None and new.gid is not None:
+        parts += [user_name(new.uid), group_name(new.gid)]
+    return " ".join(parts)

@@ -60,7 +60,7 @@ def _answers(logs: Logs, log: ChildLog) -> Iterator[tuple[Finding, ManagedFile]]
         for each in (logs.before.inode, logs.after.inode)
     )
     origin = f"{display(log.file)}:{log.line}"
-    file = ManagedFile(NAME, origin, os.path.basename(name), before, after)
+    file = ManagedFile(NAME, origin, os.path.basename(name), log.creator, before, after)
     evidence = evidence_of(after)
     if log.automatic:
         message = (

@@ -284,8 +284,8 @@ def test_the_least_mode_that_is_enough(
     candidate = su_candidate(logs)
     assert candidate is not None
     assert candidate.name == "web"
-    for su in (None, candidate):
-        new = sufficient(stanza, logs, su)
+    for _once in (1,):
+        new = sufficient(stanza, logs)
         assert new is not None
         assert new.mode == wanted
 
