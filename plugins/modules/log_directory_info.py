@@ -233,34 +233,6 @@ directories:
           returned: for a manager
           type: str
           sample: laravel.log
-        after_repair:
-          description:
-            - The same file, made after M(logward.permissions.log_directory) has repaired the
-              directory. What is beside it is that file as things are.
-          returned: for a manager
-          type: dict
-          contains:
-            owner:
-              description: As above.
-              returned: success
-              type: str
-            group:
-              description: As above.
-              returned: success
-              type: str
-            mode:
-              description: As above.
-              returned: success
-              type: str
-            access_acl:
-              description: As above.
-              returned: success
-              type: str
-            access:
-              description: As above.
-              returned: success
-              type: list
-              elements: dict
         allowed:
           description: Whether it may create a file; V(null) where a security module decides.
           returned: success
@@ -339,6 +311,39 @@ directories:
               type: str
               sample: >-
                 queue cannot append to the next file of root: queue falls to other, which has r--
+        after_repair:
+          description:
+            - What the manager will make after M(logward.permissions.log_directory) has repaired the
+              directory. What is beside it is what it makes as things are.
+          returned: for a manager
+          type: dict
+          contains:
+            owner:
+              description: The owner; V(null) where the manager may not create it.
+              returned: success
+              type: str
+              sample: www-data
+            group:
+              description: The group; V(null) where the manager may not create it.
+              returned: success
+              type: str
+              sample: adm
+            mode:
+              description: The mode; V(null) where the manager may not create it.
+              returned: success
+              type: str
+              sample: '0640'
+            access_acl:
+              description: The access ACL; V(null) where the manager may not create it.
+              returned: success
+              type: str
+              sample: user::rw-,user:queue:rw-,group::r--,mask::r--,other::---
+            access:
+              description: What everybody will be able to do with it.
+              returned: success
+              type: list
+              elements: dict
+              contains: *access
     files:
       description: The first O(max_listed) files, the newest first.
       returned: when the directory exists and may be read
