@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from .._access import created_file
 from .._findings import Finding
 from .._names import display
-from .._writers._supervisor import ChildLog, child_logs
+from .._writers._child_logs import ChildLog, child_logs
 from ._conflicts import (
     Answer,
     Logs,
