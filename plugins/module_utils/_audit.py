@@ -20,11 +20,9 @@ from ._judge import judged_inodes
 from ._laravel import application_of_logs, daily_log
 from ._managers._conflicts import (
     NO_MANAGERS,
-    LogFile,
-    Logs,
     Managers,
-    coming_names,
 )
+from ._managers._observe import logs_of
 from ._names import display, path_fields
 from ._policy import Policy, parse_policies
 from ._predict import (
@@ -164,8 +162,6 @@ def _not_root(policy: Policy) -> Iterator[Finding]:
         yield Finding("not_root", policy.path, user, f"runs as {user}", message)
 
 
-#: What Laravel's daily log was called once.
-_LARAVELS = "laravel-2000-01-01.log"
 #: What only root may see.
 _UNSEEN = "other users' open files and crontabs, and what is only root's"
 
@@ -182,7 +178,7 @@ def _directory_result(
     """Walk a directory and return its part of the result."""
     policy, place = survey.policy, survey.place
     findings = Findings()
-    logs = _logs(survey)
+    logs = logs_of(survey)
     answer = managers.answer(logs)
     own = (*survey.findings(), *_daily(policy.path), *_not_root(policy))
     for finding in (*own, *answer.findings):
@@ -217,18 +213,6 @@ def _directory_result(
         "changes_needed": judged.totals["to_change"] > 0,
         "problems": answer.problems,
     }
-
-
-def _logs(survey: Survey) -> Logs:
-    """Return what managers are asked about."""
-    files = tuple(LogFile(*each) for each in survey.newest())
-    names = [each.name for each in files]
-    application = application_of_logs(survey.policy.path)
-    if application is not None and daily_log(application) is not None:
-        names.append(_LARAVELS)
-    places = survey.places
-    coming = coming_names(names)
-    return Logs(survey.policy, places.before, places.after, files, coming)
 
 
 def _daily(path: str) -> Iterator[Finding]:

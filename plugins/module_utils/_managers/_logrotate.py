@@ -25,6 +25,7 @@ from ._host import Host
 from ._logrotate_conf import Configuration, Stanza
 from ._logrotate_conf import read as read_configuration
 from ._rotation import (
+    NothingHelps,
     is_insecure,
     needed_lines,
     next_files,
@@ -32,7 +33,6 @@ from ._rotation import (
     rotated_files,
     rotates,
     rotator,
-    su_candidate,
 )
 from ._schedule import of_logrotate
 
@@ -112,7 +112,7 @@ class Logrotate(Manager):
                 f"{shown_origin(origin.path, origin.line)}: {evidence}",
                 f"{self.when[0].upper()}{self.when[1:]}, "
                 f"{rehearsed.sentence(f'append to {new}')}",
-                _create_remedy(stanza, logs) if rehearsed.out_after else None,
+                _remedy(stanza, logs) if rehearsed.out_after else None,
             )
             return
 
@@ -124,12 +124,6 @@ def _insecure(
     if stanza.settings.su is not None or not (now or then):
         return
     when = "refuses" if now else "will refuse, once the directory is repaired,"
-    candidate = su_candidate(logs)
-    remedy = None
-    if candidate is not None:
-        lines = " and ".join(f"`{each}`" for each in needed_lines(stanza, logs))
-        where = shown_origin(stanza.place.path, stanza.place.line)
-        remedy = f"say {lines} in {where} (the module logrotate_stanza does)"
     yield Finding(
         "logrotate_insecure",
         logs.path,
@@ -137,7 +131,7 @@ def _insecure(
         evidence_of(logs.before.inode if now else logs.after.inode),
         f"logrotate {when} to rotate {display(rotated[0].name)} (insecure "
         "permissions: others than root may write the directory), and the logs grow",
-        remedy,
+        _remedy(stanza, logs),
     )
 
 
@@ -164,10 +158,12 @@ def _denied(
         )
 
 
-def _create_remedy(stanza: Stanza, logs: Logs) -> str:
+def _remedy(stanza: Stanza, logs: Logs) -> str:
+    """Return the smallest edit of a stanza that helps."""
     where = shown_origin(stanza.place.path, stanza.place.line)
-    lines = needed_lines(stanza, logs)
-    if not lines:
-        return f"say `nocreate` in {where}, so that the writers create it themselves"
+    try:
+        lines = needed_lines(stanza, logs)
+    except NothingHelps as error:
+        return f"edit {where}: {error}"
     shown = " and ".join(f"`{each}`" for each in lines)
     return f"say {shown} in {where} (the module logrotate_stanza does)"

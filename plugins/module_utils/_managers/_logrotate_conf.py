@@ -57,11 +57,15 @@ class Duplicate:
 
 @dataclass(frozen=True)
 class Configuration:
-    """All that logrotate reads, and what is wrong with it."""
+    """All that logrotate reads, and what is wrong with it.
+
+    ``files`` are those that it takes, in the order in which it reads them.
+    """
 
     stanzas: tuple[Stanza, ...] = ()
     problems: tuple[Problem, ...] = ()
     duplicates: tuple[Duplicate, ...] = ()
+    files: tuple[str, ...] = ()
 
 
 def read(root: str, path: str = CONFIGURATION) -> Configuration:
@@ -79,6 +83,7 @@ class _Reader:
         self.root = root
         self.problems: list[Problem] = []
         self.duplicates: list[Duplicate] = []
+        self.files: list[str] = []
         self.scopes: list[Scope] = []
         self.taboo: tuple[str, ...] = _TABOO
         self._depth = 0
@@ -91,7 +96,10 @@ class _Reader:
             if each.place is not None
         )
         return Configuration(
-            tuple(stanzas), tuple(self.problems), tuple(self.duplicates)
+            tuple(stanzas),
+            tuple(self.problems),
+            tuple(self.duplicates),
+            tuple(dict.fromkeys(self.files)),
         )
 
     def problem(self, place: Place, reason: str) -> None:
@@ -132,6 +140,7 @@ class _Reader:
         except OSError as error:
             self.problems.append(unread(path, error))
             return
+        self.files.append(path)
         if not File(self, path, text, scope).read():
             scope.settings = before
 

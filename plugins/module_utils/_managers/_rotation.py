@@ -217,12 +217,16 @@ def sufficient(stanza: Stanza, logs: Logs) -> NewFile | None:
     return None
 
 
+class NothingHelps(Exception):
+    """No ``su`` and ``create`` let all writers write after a rotation."""
+
+
 def needed_lines(stanza: Stanza, logs: Logs) -> list[str]:
     """Return the directives that a stanza needs after the repair, each a line.
 
     ``su`` where logrotate would refuse the directory, or whom it names may not
-    rotate there; ``create`` where the next file locks a writer out. None where
-    nothing is needed, or nothing helps.
+    rotate there; ``create`` where the next file locks a writer out. Raises
+    NothingHelps where none do.
     """
     settings, lines = stanza.settings, []
     rotated = rotated_files(stanza, logs)
@@ -235,7 +239,10 @@ def needed_lines(stanza: Stanza, logs: Logs) -> list[str]:
     if insecure or denied:
         candidate = su_candidate(logs)
         if candidate is None:
-            return []
+            raise NothingHelps(
+                "no writer but root may rotate there, or has a user and a group of "
+                "this host, whom `su` could name"
+            )
         settings = replace(settings, su=(candidate.uid, candidate.gid))
         lines.append(f"su {user_name(candidate.uid)} {group_name(candidate.gid)}")
     changed = replace(stanza, settings=settings)
@@ -243,7 +250,10 @@ def needed_lines(stanza: Stanza, logs: Logs) -> list[str]:
     if any(locked_out(logs.policy, logs.after, each.after) for each in files):
         new = sufficient(changed, logs)
         if new is None:
-            return []
+            raise NothingHelps(
+                "no mode of `create` lets all writers append, because the directory "
+                "has no default ACL that names them"
+            )
         lines.append(create_line(new))
     return lines
 
