@@ -77,7 +77,7 @@ STANZAS = {
 @pytest.fixture(scope="module")
 def logs(root: Path) -> list[str]:
     """A log for each name or pattern in the packages' stanzas, as it would be."""
-    assert root
+    assert root.is_dir()
     made = []
     for stanza in read("/").stanzas:
         for pattern in stanza.patterns:
@@ -182,7 +182,7 @@ def test_logrotate_agrees_where_directories_are_open(
 
 @pytest.mark.parametrize("name", STANZAS)
 def test_what_the_packages_say(root: Path, name: str) -> None:
-    assert root
+    assert root.is_dir()
     patterns, create, su = STANZAS[name]
     if name == "php-fpm":  # the release's own
         (path,) = (root / "etc/logrotate.d").glob("php*-fpm")
