@@ -171,17 +171,13 @@ def undone(entry: EditEntry, content: bytes | None) -> bytes | None:
 
     Raises HostError where the two do not belong to each other.
     """
-    undone_spans = 0
     before = content or b""
     for span in entry.spans:
         # What comes before a span is undone already, so that its offset is right.
         end = span.offset + len(span.inserted)
-        if before[span.offset : end] != span.inserted:
-            break
         before = before[: span.offset] + span.removed + before[end:]
-        undone_spans += 1
     found = None if entry.before is None and not before else before
-    if undone_spans < len(entry.spans) or digest(found) != entry.before:
+    if digest(found) != entry.before:
         raise HostError(
             f"the journal's entry of {display(entry.path)} does not lead back to what "
             "was there"

@@ -150,7 +150,7 @@ services:
       returned: success
       type: str
       sample: >-
-        pid 812 and 5 more runs with umask 0022, and 0002 is configured; the processes that a reload
+        pid 812 and 5 more run with umask 0022, and 0002 is configured; the processes that a reload
         starts inherit the old one
 """
 

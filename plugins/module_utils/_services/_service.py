@@ -86,8 +86,9 @@ def need(configured: Configured, running: Sequence[Running], rules: Rules) -> Ne
 def _umask_why(stale: Sequence[Running], configured: Configured, rules: Rules) -> str:
     first, more = stale[0], len(stale) - 1
     others = f" and {more} more" if more else ""
+    verb = "run" if more else "runs"
     return (
-        f"pid {first.pid}{others} runs with umask {first.umask:04o}, and "
+        f"pid {first.pid}{others} {verb} with umask {first.umask:04o}, and "
         f"{configured.umask:04o} is configured; {rules.umask_because}"
     )
 

@@ -46,7 +46,7 @@ from ._unit import configured_by_unit, refuse_masked, test_unit, unit_edit, unit
 NAME = "supervisor"
 PREFIX = "supervisor:"
 _PROGRAMS = ("/usr/bin/supervisord", "/usr/local/bin/supervisord")
-_UMASK = re.compile(rb"(^[ \t]*umask[ \t]*[=:][ \t]*)([^\s;#]+)()", re.IGNORECASE)
+_UMASK = re.compile(rb"^(umask[ \t]*[=:][ \t]*)([0-7]+)((?:\s.*)?)$", re.IGNORECASE)
 _HEADER = re.compile(rb"\[([^\]]+)\]")
 #: Runs in supervisor's own Python, and reads the copy where it would read the file.
 #: What supervisord has in its environment is its secret: 0 stands for all of it.
@@ -236,7 +236,7 @@ class SupervisorProgram(_Supervised):
                     "Restart supervisor"
                 )
             return ()
-        names = self._process_names(found)
+        names = self.process_names()
         pids = (state.pid for name, state in states.items() if name in names)
         return running_as(filter(None, pids))
 
@@ -262,8 +262,9 @@ class SupervisorProgram(_Supervised):
             raise HostError(f"{self.name} was removed meanwhile. Run again")
         return program
 
-    def _process_names(self, found: _Read) -> set[str]:
+    def process_names(self) -> set[str]:
         """Return what supervisorctl calls the processes of the program."""
+        found = _read(self.root)
         program = self._program(found)
         names = set()
         for each in program.processes:

@@ -16,6 +16,8 @@ from ._service import RESTART, Configured, Rules, Running, Service, not_found
 from ._unit import configured_by_unit, refuse_masked, test_unit, unit_edit, unit_files
 
 PREFIX = "systemd:"
+#: Units whose own configuration may decide, and what these are called then.
+_BETTER = re.compile(r"(apache2|supervisor|php[0-9.]+-fpm)\.service")
 _NAME = re.compile(r"[A-Za-z0-9:_.\\@-]{1,247}\.service")
 
 
@@ -29,6 +31,9 @@ def of(name: str, root: str = "/") -> tuple[Service, ...] | None:
         raise not_found(
             name, "is no service of systemd", "Name it systemd:NAME.service"
         )
+    better = _BETTER.fullmatch(unit)
+    if better is not None:
+        raise not_found(name, "is known better", f"Name it {better[1]}")
     refuse_masked(name, unit, root)
     if not files_of(root, unit):
         raise not_found(

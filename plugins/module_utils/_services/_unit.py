@@ -26,7 +26,7 @@ from ._text import content_of, replaced_line, resolved
 #: Where the administrator's unit files are: what is here may be edited.
 ADMINISTRATORS = "/etc/systemd/system/"
 _DROP_IN = "logward.conf"
-_UMASK = re.compile(rb"(\s*UMask\s*=\s*)(\S+)(\s*)")
+_UMASK = re.compile(rb"^(\s*UMask\s*=\s*)([0-7]+)(\s*)$")
 
 
 def refuse_masked(name: str, unit: str, root: str) -> None:
@@ -51,17 +51,22 @@ def configured_by_unit(root: str, unit: str) -> Configured:
 def unit_edit(root: str, unit: str, umask: int) -> Edit:
     """Return what sets it: where the administrator has set it, or in a drop-in."""
     setting = umask_setting(root, unit)
-    if setting is not None and setting.path.startswith(ADMINISTRATORS):
+    if setting is not None and _is_its_own(setting.path, unit):
         return replaced_line(root, setting.path, setting.line, _UMASK, umask)
-    if configured_by_unit(root, unit).umask == umask:
-        path = f"{ADMINISTRATORS}{unit}.d/{_DROP_IN}"
-        before = content_of(root, path)
-        return Edit(resolved(root, path), before, before)
     path = f"{ADMINISTRATORS}{unit}.d/{_DROP_IN}"
     before = content_of(root, path)
+    if configured_by_unit(root, unit).umask == umask:
+        return Edit(resolved(root, path), before, before)
     lines = b"[Service]\nUMask=%04o\n" % umask
     after = lines if before is None else before.rstrip(b"\n") + b"\n\n" + lines
     return Edit(resolved(root, path), before, after.lstrip(b"\n"))
+
+
+def _is_its_own(path: str, unit: str) -> bool:
+    """Tell whether a file is the administrator's, and of no other unit."""
+    return path == f"{ADMINISTRATORS}{unit}" or path.startswith(
+        f"{ADMINISTRATORS}{unit}.d/"
+    )
 
 
 def unit_files(root: str, unit: str) -> Iterable[str]:

@@ -18,6 +18,7 @@ from ansible_collections.logward.permissions.plugins.module_utils._edits import 
     Span,
     as_json,
     digest,
+    merged,
     shown,
     spans,
     undone,
@@ -132,13 +133,60 @@ def test_spans_that_do_not_lead_back(span: Span) -> None:
 @pytest.mark.parametrize(
     ("before", "after"),
     [
-        (b"a\n" * 300_000, b"".join(b"%d\n" % each for each in range(20))),
+        (
+            b"".join(b"a%d\n" % each for each in range(3000)),
+            b"".join(b"b%d\n" % each for each in range(3000)),
+        ),
         (None, b"x" * 300_000),
     ],
 )
 def test_edit_that_is_too_much(before: bytes | None, after: bytes) -> None:
     with pytest.raises(HostError, match=r"^/etc/app.conf would change in too many"):
         spans(Edit(PATH, before, after))
+
+
+# Several edits of one file
+
+
+def test_edits_of_a_file_are_one() -> None:
+    before = b"a\nb\nc\n" + SECRET
+    edits = [
+        Edit(PATH, before, b"a\nb\nC\n" + SECRET),
+        Edit("/etc/other", None, b"x"),
+        Edit(PATH, before, b"A\nb\nc\n" + SECRET),
+        Edit(PATH, before, before),
+        Edit(PATH, before, b"a\nb\nc\n" + SECRET + b"d\n"),
+        Edit("/etc/other", None, b"x"),
+        Edit(PATH, before, b"A\nb\nc\n" + SECRET),
+    ]
+    assert merged(edits) == [
+        Edit(PATH, before, b"A\nb\nC\n" + SECRET + b"d\n"),
+        Edit("/etc/other", None, b"x"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("before", "one", "other"),
+    [
+        (b"a\nb\n", b"x\nb\n", b"y\nb\n"),
+        (b"a\nb\n", b"x\ny\n", b"a\nz\n"),
+        (b"a\n", b"a\nx\n", b"a\ny\n"),
+        (b"a\n", b"a\nx\n", None),
+        (None, b"x\n", b"y\n"),
+    ],
+)
+def test_edits_that_contradict_each_other(
+    before: bytes | None, one: bytes, other: bytes | None
+) -> None:
+    edits = [Edit(PATH, before, one), Edit(PATH, before, other)]
+    for order in (edits, edits[::-1]):
+        with pytest.raises(HostError, match="is to be changed in two ways"):
+            merged(order)
+
+
+def test_edits_of_what_the_file_held_at_different_times() -> None:
+    with pytest.raises(HostError, match="is to be changed in two ways"):
+        merged([Edit(PATH, b"a\n", b"b\n"), Edit(PATH, b"a\nc\n", b"b\nc\n")])
 
 
 def test_line_of_the_journal() -> None:
