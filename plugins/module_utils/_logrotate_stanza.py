@@ -76,6 +76,7 @@ def edit_stanzas(options: StanzaOptions) -> dict[str, Any]:
     Raises HostError; an edit that logrotate does not take is not made.
     """
     change = _Change(options)
+    change.plan()  # what is refused is refused before there is a lock or a journal
     result = apply_edits(change.plan, options.run, change.check)
     return {**result, "directories": change.results}
 

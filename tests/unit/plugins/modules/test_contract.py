@@ -295,6 +295,30 @@ def test_return_values_where_logrotate_makes_the_next_file(
     assert "logrotate" not in str(without["directories"][0])
 
 
+def test_return_values_of_logrotate_stanza(
+    run_module: RunModule, params: Params, logs: Path, tmp_path: Path
+) -> None:
+    configuration = tmp_path / "logrotate.conf"
+    configuration.write_text(f"{logs}/app.log {{\n create 0600 root adm\n}}\n")
+    configuration.chmod(0o644)
+    params["directories"][0]["writers"] = ["www-data", "root"]
+    wanted = {
+        **_info(params),
+        "configuration": str(configuration),
+        "run_id": "stanza",
+        "journal_dir": params["journal_dir"],
+        "lock_timeout": 0,
+    }
+    specs = documented("logrotate_stanza")
+    for check, changed in ((True, True), (False, True), (True, False), (False, False)):
+        result = run_module("logrotate_stanza", wanted, check=check)
+        assert result["changed"] is changed
+        values = {key: result[key] for key in result.keys() - COMMON}
+        assert list(violations(specs, values, ALWAYS)) == []
+        assert result["directories"][0]["stanzas"]
+        assert bool(result["files"]) is bool(result["diff"]) is changed
+
+
 def test_return_values_where_a_security_module_decides(
     run_module: RunModule, rich: Params, monkeypatch: pytest.MonkeyPatch
 ) -> None:
