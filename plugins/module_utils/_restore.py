@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ._access import REGULAR, SETGID, SETUID, Inode
+from ._diff import Diff
 from ._edits import EditEntry
 from ._errors import HostError
 from ._fs import (
@@ -47,7 +48,6 @@ from ._names import display, path_fields
 from ._plan import change_refusal
 from ._policy import checked_path
 from ._restore_edits import AS_BEFORE, RESTORE, EditRestore
-from ._result import Diff
 from ._runs import Run, Runs, newest_ns
 
 

@@ -201,7 +201,7 @@ def test_which_files_count(tmp_path: Path) -> None:
         ("d /srv 0888", "mode that is none: 0888"),
         ("d /srv 0755 nobody-here", "user that this host does not have"),
         ("d /srv 0755 root no-group-here", "group that this host does not have"),
-        ("d /srv/%b 0755", "%b, whose value is not known"),
+        ("d /srv/%q 0755", "%q, whose value is not known"),
         ('d "/srv 0755', "quote that is not closed"),
     ],
 )
