@@ -29,7 +29,7 @@ Listing = Callable[..., dict[str, tuple[Any, ...]]]
 Untouched = Callable[[], AbstractContextManager[None]]
 
 MODULES = ("log_directory", "log_directory_info")
-ALL_MODULES = (*MODULES, "log_directory_probe")
+ALL_MODULES = (*MODULES, "log_directory_probe", "logrotate_stanza")
 REPAIR_ONLY = ("run_id", "journal_dir", "lock_timeout")
 LOCK_DIRECTORY = Path("/run/logward")
 
