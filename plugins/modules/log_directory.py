@@ -21,6 +21,10 @@ description:
     does not name, or with setuid, setgid or capabilities are left alone and reported.
   - What was there is in a journal on disk before it is changed, and
     M(logward.permissions.journal_restore) puts it back.
+  - A diff has a line for each inode, which says only what changes. What does not fit 80 columns,
+    which happens to directories that get a default ACL, goes on below, indented. The first 100 are
+    shown, the rest is counted.
+  - Two processes share a large directory.
   - Needs no C(setfacl) on the host.
 options:
   run_id:

@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from contextlib import closing
 
 from .._access import DIRECTORY, Inode, Mount
-from .._errors import HostError, OptionError
+from .._errors import HostError, LogwardError, OptionError
 from .._names import display
 from ._inode import Observation, observe_fd, supports_acls, without_acls
 from ._mounts import read_mounts
@@ -22,7 +23,7 @@ PIN = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
 LIST = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
-def _resolved(path: str) -> str:
+def resolved(path: str) -> str:
     """Return, for a message, where a path leads, unless that changes meanwhile."""
     try:
         return f" {display(os.path.realpath(path))}"
@@ -92,7 +93,7 @@ class Tree:
                 "directories.path",
                 self.path,
                 f"goes through a symbolic link, {display(at)}",
-                f"Use the resolved path{_resolved(self.path)}",
+                f"Use the resolved path{resolved(self.path)}",
             )
         raise OptionError(
             "directories.path",
@@ -104,6 +105,23 @@ class Tree:
     def close(self) -> None:
         """Let go of the directory."""
         os.close(self.fd)
+
+    def refuse_if_covered(self) -> None:
+        """Raise HostError where its path leads to another mount meanwhile.
+
+        Whoever may rename it can lead the path elsewhere, but not there.
+        """
+        try:
+            there = Tree(self.path)
+        except (LogwardError, OSError):
+            return
+        with closing(there):
+            if self.is_other_mount(there.observe()):
+                raise HostError(
+                    f"{display(self.path)}: a file system was mounted or unmounted "
+                    "here meanwhile, and what was changed is below it. That stays and "
+                    "is in the journal. Run again for what is here now"
+                )
 
     def observe(self) -> Observation:
         """Read the directory itself, through its descriptor."""

@@ -29,6 +29,9 @@ from hypothesis import strategies as st
 from ansible_collections.logward.permissions.plugins.module_utils._errors import (
     HostError,
 )
+from ansible_collections.logward.permissions.plugins.module_utils._lock import (
+    host_lock,
+)
 from ansible_collections.logward.permissions.plugins.module_utils._policy import (
     parse_policies,
 )
@@ -239,7 +242,10 @@ class _Host:
         with self.start(what, run_id) as process:
             time.sleep(after)
             process.send_signal(signal.SIGKILL)
-            return process.wait() == -signal.SIGKILL
+            killed = process.wait() == -signal.SIGKILL
+        # Its second process may be a system call behind, and holds the lock.
+        with host_lock("none", 10):
+            return killed
 
     def repair(self, run_id: str) -> dict[str, Any]:
         policies = parse_policies([self.policy], [])
