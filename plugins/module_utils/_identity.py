@@ -160,8 +160,11 @@ def _from_declaration(declaration: Mapping[str, Any]) -> Identity:
 
 
 def _octal(text: str | None, option: str, default: int) -> int:
-    if text is None:
-        return default
+    return default if text is None else checked_octal(text, option)
+
+
+def checked_octal(text: str, option: str) -> int:
+    """Return a umask or mode of four octal digits; OptionError if it is none."""
     if not _OCTAL.fullmatch(text):
         raise OptionError(
             option,

@@ -29,6 +29,8 @@ from typing import Any, Callable
 
 from ._access import Inode
 from ._acl import Acl, encode
+from ._edits import EditEntry
+from ._edits import as_json as edit_as_json
 from ._errors import HostError, OptionError
 from ._fs import (
     Stamp,
@@ -118,7 +120,7 @@ class Journal:
         if self._fd is not None:
             os.close(self._fd)
 
-    def record(self, entries: Sequence[Entry]) -> None:
+    def record(self, entries: Sequence[Entry | EditEntry]) -> None:
         """Put a batch on disk. HostError if it is not there for certain."""
         try:
             if self._fd is None:
@@ -179,7 +181,9 @@ def _json(record: Mapping[str, Any]) -> str:
     return json.dumps(record, separators=(",", ":"))
 
 
-def _as_json(entry: Entry) -> str:
+def _as_json(entry: Entry | EditEntry) -> str:
+    if isinstance(entry, EditEntry):
+        return edit_as_json(entry, json.loads(_state(entry.inode)))
     stamp = entry.stamp
     born_ns = "null" if stamp.born_ns is None else stamp.born_ns
     return (

@@ -65,6 +65,11 @@ def journal_options() -> dict[str, Any]:
     }
 
 
+def service_options() -> dict[str, Any]:
+    """Return the argument spec of ``services``."""
+    return {"services": {"type": "list", "elements": "str", "required": True}}
+
+
 def checked_count(params: Mapping[str, Any], option: str) -> int:
     """Return a number of inodes. OptionError if it is below 0."""
     count: int = params[option]

@@ -7,37 +7,25 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
 from typing import Any
 
 from ._access import DIRECTORY
 from ._errors import HostError, OptionError
 from ._findings import KINDS, Findings
 from ._fs import ChangedMeanwhile, MissingDirectory, Tree, change, copy_up
-from ._host import KernelSettings, read_kernel_settings, require_root
-from ._journal import (
-    BATCH,
-    Entry,
-    Journal,
-    check_journal_directory,
-    checked_run_id,
-    new_run_id,
-)
-from ._lock import (
-    LOCK_DIRECTORY,
-    check_lock_directory,
-    checked_lock_timeout,
-    host_lock,
-)
+from ._host import KernelSettings, read_kernel_settings
+from ._journal import BATCH, Entry, Journal
+from ._lock import LOCK_DIRECTORY
 from ._names import display, path_fields
 from ._options import checked_count
-from ._policy import Policy, checked_path
+from ._policy import Policy
 from ._predict import (
     AccessTable,
     missing_directory,
 )
 from ._result import Diff
-from ._runs import KEEP, Keep, newest_ns, prune
+from ._run import RunOptions, parse_run_options, recording, refuse_run
+from ._runs import Keep, prune
 from ._survey import Step, Survey, unreadable_findings
 from ._writers._live import running_writers
 from ._writers._source import Found
@@ -46,21 +34,20 @@ _ATTEMPTS = 3
 _FIRST_BATCH = 64
 
 
-@dataclass(frozen=True)
-class RepairOptions:
-    """How a repair is run. ``lock_timeout`` is in seconds."""
-
-    run_id: str
-    journal_dir: str
-    lock_timeout: int
-    keep: Keep = KEEP
+#: A repair is a run like others.
+RepairOptions = RunOptions
 
 
 def parse_options(
     params: Mapping[str, Any], policies: Sequence[Policy]
 ) -> RepairOptions:
     """Check what is not part of the policy. Raises OptionError."""
-    journal_dir = checked_path(params["journal_dir"], "journal_dir")
+    keep = Keep(
+        checked_count(params, "journal_keep"),
+        checked_count(params, "journal_keep_days"),
+    )
+    options = parse_run_options(params, keep)
+    journal_dir = options.journal_dir
     for policy in policies:
         if f"{journal_dir}/".startswith(f"{policy.path}/"):
             raise OptionError(
@@ -76,12 +63,7 @@ def parse_options(
                 "is Logward's own",
                 "Name a log directory of the application",
             )
-    run_id = checked_run_id(params["run_id"] or new_run_id())
-    keep = Keep(
-        checked_count(params, "journal_keep"),
-        checked_count(params, "journal_keep_days"),
-    )
-    return RepairOptions(run_id, journal_dir, checked_lock_timeout(params), keep)
+    return options
 
 
 def preview(policies: Sequence[Policy], options: RepairOptions) -> dict[str, Any]:
@@ -96,8 +78,7 @@ def repair(policies: Sequence[Policy], options: RepairOptions) -> dict[str, Any]
     Raises HostError; what was done until then stays, and is in the journal.
     """
     _refuse(policies, options)
-    journal = Journal(options.journal_dir, options.run_id, newest_ns=newest_ns)
-    with host_lock(options.run_id, options.lock_timeout), closing(journal):
+    with recording(options) as journal:
         result = _run(policies, options, journal)
         if result["changed"]:
             prune(options.journal_dir, options.run_id, options.keep)
@@ -106,9 +87,7 @@ def repair(policies: Sequence[Policy], options: RepairOptions) -> dict[str, Any]
 
 def _refuse(policies: Sequence[Policy], options: RepairOptions) -> None:
     """Raise what forbids the run, before there is a lock or a journal."""
-    require_root()
-    check_journal_directory(options.journal_dir)
-    check_lock_directory()
+    refuse_run(options)
     settings = read_kernel_settings()
     for policy in policies:
         tree = _open(policy)

@@ -5,6 +5,8 @@
 from __future__ import annotations
 
 from ._apply import ChangedMeanwhile, change, copy_up, left_by, same_permissions
+from ._exchange import discard_leftover, exchange, remove_empty
+from ._file import MAX_BYTES, ConfigurationFile, Present, Refused
 from ._inode import (
     Known,
     Observation,
@@ -26,12 +28,16 @@ from ._tree import MissingDirectory, Tree
 from ._walk import WHOLE, Share, Visit, Walk, is_gone
 
 __all__ = [
+    "MAX_BYTES",
     "WHOLE",
     "ChangedMeanwhile",
+    "ConfigurationFile",
     "Known",
     "MissingDirectory",
     "Observation",
     "Paths",
+    "Present",
+    "Refused",
     "Share",
     "Stamp",
     "Tree",
@@ -40,6 +46,8 @@ __all__ = [
     "change",
     "check_private_directory",
     "copy_up",
+    "discard_leftover",
+    "exchange",
     "find_private_directory",
     "has_capability",
     "is_gone",
@@ -49,6 +57,7 @@ __all__ = [
     "open_private_directory",
     "proc_path",
     "read_mounts",
+    "remove_empty",
     "same_permissions",
     "sync_directory",
 ]

@@ -24,6 +24,7 @@ import pytest
 from ansible_collections.logward.permissions.plugins.module_utils import (
     _host,
     _repair,
+    _run,
     _survey,
 )
 from ansible_collections.logward.permissions.plugins.module_utils._errors import (
@@ -456,7 +457,7 @@ def before_changing(
                 if any(entry.path == path for entry in entries):
                     act()
 
-        monkeypatch.setattr(_repair, "Journal", WithOthers)
+        monkeypatch.setattr(_run, "Journal", WithOthers)
 
     return install
 

@@ -1,0 +1,3 @@
+# Copyright: Logward contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Who writes: one source a file."""
