@@ -118,6 +118,81 @@ KINDS = {
         "A process writes a log that was deleted",
         "have it open its log again: reload or restart it",
     ),
+    "logrotate_locks_out": Kind(
+        ERROR,
+        "logrotate will make a log that a writer cannot append to",
+        "run the remediate playbook before the log is rotated",
+    ),
+    "logrotate_insecure": Kind(
+        WARNING,
+        "logrotate refuses to rotate logs here, and they grow",
+        "add `su USER GROUP` to its stanza (the module logrotate_stanza does)",
+    ),
+    "logrotate_su_denied": Kind(
+        WARNING,
+        "logrotate rotates as somebody who may not, and logs grow",
+        "name a writer of the directory in `su`",
+    ),
+    "logrotate_duplicate": Kind(
+        WARNING,
+        "Two stanzas of logrotate name the same log",
+        "take it out of one of the two",
+    ),
+    "tmpfiles_locks_out": Kind(
+        ERROR,
+        "systemd-tmpfiles will lock a writer out, at boot",
+        "take mode, user and group out of its line",
+    ),
+    "tmpfiles_resets": Kind(
+        WARNING,
+        "systemd-tmpfiles sets back what a repair set, at boot",
+        "take mode, user and group out of its line",
+    ),
+    "tmpfiles_cleans": Kind(
+        INFO,
+        "systemd-tmpfiles removes old logs",
+        "exclude the directory with a line of type x, if they are to be kept",
+    ),
+    "logs_directory_locks_out": Kind(
+        ERROR,
+        "systemd will lock a writer out when it starts a service",
+        "take the directory out of LogsDirectory= and its like",
+    ),
+    "logs_directory_resets": Kind(
+        WARNING,
+        "systemd sets back what a repair set when it starts a service",
+        "take the directory out of LogsDirectory= and its like",
+    ),
+    "monolog_locks_out": Kind(
+        ERROR,
+        "The application sets a mode that locks a writer out",
+        "remove `permission` from the channel",
+    ),
+    "monolog_permission": Kind(
+        WARNING,
+        "The application sets the mode of its logs at each open",
+        "remove `permission` from the channel",
+    ),
+    "supervisor_locks_out": Kind(
+        ERROR,
+        "supervisord will make a log that a writer cannot append to",
+        "give the program a log of its own in stdout_logfile",
+    ),
+    "supervisor_rotates": Kind(
+        INFO,
+        "supervisord rotates, or names, logs itself",
+        "leave them out of logrotate",
+    ),
+    "hardening_locks_out": Kind(
+        ERROR,
+        "A job will change permissions such that a writer is locked out",
+        "leave the log directory out of it",
+    ),
+    "hardening_job": Kind(
+        WARNING,
+        "A job changes permissions of logs",
+        "leave the log directory out of it",
+    ),
     "foreign_owner": Kind(
         WARNING,
         "A file belongs to nobody whom the policy names",

@@ -167,7 +167,8 @@ class Survey:
             tree.ancestors, policy.path, self.observed.inode, settings.protected_regular
         )
         self.walk = Walk(tree, policy.excluded)
-        newest = [visit.observed.inode for visit in self.walk.newest()]
+        self._newest = [(each.path, each.observed.inode) for each in self.walk.newest()]
+        newest = [inode for _name, inode in self._newest]
         self.planned = self.place.inode
         if tree.acl_supported:
             self.planned = planned_directory(policy, self.place.inode, newest)
@@ -193,6 +194,11 @@ class Survey:
         opened = others_create(self.planned) and not others_create(before)
         if opened and root_writes_below(path):
             yield finding_of("root_daemon_directory", path, before)
+
+    def newest(self) -> Iterator[tuple[str, Inode, Inode]]:
+        """Yield name, observed and planned inode of the directory's newest files."""
+        for name, inode in self._newest:
+            yield name, inode, self._decide(inode)[0]
 
     def blocking(self) -> Finding | None:
         """Return the first finding that forbids any repair here, or None."""

@@ -28,6 +28,15 @@ from ansible_collections.logward.permissions.plugins.module_utils._acl import (
     to_lines,
 )
 from ansible_collections.logward.permissions.plugins.module_utils._fs import _inode
+from ansible_collections.logward.permissions.plugins.module_utils._managers._conflicts import (
+    Managers,
+)
+from ansible_collections.logward.permissions.plugins.module_utils._managers._logrotate import (
+    Logrotate,
+)
+from ansible_collections.logward.permissions.plugins.module_utils._managers._logrotate_conf import (
+    read as read_logrotate,
+)
 from ansible_collections.logward.permissions.plugins.module_utils._writers import (
     _daemons,
 )
@@ -255,6 +264,37 @@ def test_return_values_of_log_directory_info(
     )
 
 
+@pytest.mark.parametrize("su", ["", "su root adm", "su games games"])
+def test_return_values_where_logrotate_makes_the_next_file(
+    run_module: RunModule, rich: Params, tmp_path: Path, su: str, monkeypatch: Any
+) -> None:
+    logs = rich["directories"][0]["path"]
+    stanza = f"{logs}/app.log {{\n create 0640 root adm\n {su}\n}}\n"
+    configuration = tmp_path / "logrotate.conf"
+    configuration.write_text(stanza)
+    configuration.chmod(0o644)
+    logrotate = Logrotate(read_logrotate("/", str(configuration)), "at midnight")
+    monkeypatch.setattr(
+        log_directory_info, "read_managers", lambda: Managers((logrotate,))
+    )
+    result = run_module("log_directory_info", _info(rich))
+    values = {key: result[key] for key in result.keys() - COMMON}
+    specs = documented("log_directory_info")
+    assert list(violations(specs, values, ALWAYS)) == []
+    *_writers, row = result["directories"][0]["next_file"]
+    required = ALWAYS | {"for a manager"}
+    fields = specs["directories"]["contains"]["next_file"]["contains"]
+    assert list(violations(fields, row, required)) == []
+    assert row["creator"] == "manager:logrotate"
+    assert row["origin"] == f"{configuration}:1"
+    assert (row["mode"] is None) == (su == "su games games")
+    codes = {each["code"] for each in result["directories"][0]["findings"]}
+    assert ("logrotate_locks_out" in codes) == (su != "su games games")
+    assert ("logrotate_su_denied" in codes) == (su == "su games games")
+    without = run_module("log_directory_info", {**_info(rich), "conflicts": False})
+    assert "logrotate" not in str(without["directories"][0])
+
+
 def test_return_values_where_a_security_module_decides(
     run_module: RunModule, rich: Params, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -417,10 +457,12 @@ def test_info_changes_nothing(
 
 
 def test_info_and_repair_agree(run_module: RunModule, rich: Params) -> None:
-    before = run_module("log_directory_info", _info(rich))
+    # What this machine is configured to do in /tmp, no repair can know.
+    audit = {**_info(rich), "conflicts": False}
+    before = run_module("log_directory_info", audit)
     assert not before["compliant"]
     done = run_module("log_directory", rich)
-    after = run_module("log_directory_info", _info(rich))
+    after = run_module("log_directory_info", audit)
     for info, repaired, again in zip(
         before["directories"], done["directories"], after["directories"]
     ):
