@@ -21,7 +21,7 @@ from tests.hosts.play import run_playbook
 
 POLICY = Path(__file__).parents[1] / "policy.yml"
 ROUNDS = int(os.environ.get("LOGWARD_ROUNDS", "3"))
-SEED = int(os.environ.get("LOGWARD_SEED", "") or random.randrange(10**9))
+SEED = int(os.environ.get("LOGWARD_SEED", "") or random.randrange(10**9))  # noqa: S311 - a test's
 
 
 @pytest.fixture(scope="module")
