@@ -38,7 +38,8 @@ KINDS = {
     "next_file_writer_denied": Kind(
         ERROR,
         "A writer will be locked out of the next log file",
-        "run the remediate playbook before the next file appears",
+        "run the remediate playbook before the next file appears; with strategy: "
+        "group, set the umask of its creator to 0002",
     ),
     "reader_denied": Kind(
         WARNING, "A reader cannot read a log file", "run the remediate playbook"
@@ -66,7 +67,13 @@ KINDS = {
     "acl_unsupported": Kind(
         ERROR,
         "The file system keeps no POSIX ACLs",
-        "mount it with ACLs, or move the logs to a file system that has them",
+        "set strategy: group, mount it with ACLs, or move the logs to a file system "
+        "that has them",
+    ),
+    "group_unfit": Kind(
+        ERROR,
+        "The group alone cannot give everybody what the policy names",
+        "add who is missing to the group, or set strategy: acl",
     ),
     "ancestor_untrusted": Kind(
         ERROR,
@@ -91,7 +98,8 @@ KINDS = {
     "rights_conflict": Kind(
         WARNING,
         "The policy cannot be reached without taking rights away",
-        "remove the negative permissions (group or owner below other) by hand",
+        "remove the negative permissions (group or owner below other) by hand, or "
+        "name who would lose in the policy",
     ),
     "undeclared_writer": Kind(
         WARNING,
@@ -212,6 +220,11 @@ KINDS = {
         WARNING,
         "An inode is immutable or append-only, so nothing can be repaired",
         "remove the attribute with chattr -i or -a if it is not wanted",
+    ),
+    "unchangeable": Kind(
+        WARNING,
+        "Its extended attributes are full, or it is in a read-only snapshot",
+        "remove attributes of it with setfattr -x, or exclude it",
     ),
     "symbolic_link": Kind(
         INFO, "A symbolic link is not followed", "declare its target as a directory"

@@ -28,6 +28,7 @@ class Channel:
     """A channel that logs to a file; ``permission`` is None where none is set.
 
     ``key`` is the key in ``.env`` that the permission is from, if it is. It is
+    ``quoted`` where a text stands for it, which PHP takes to be decimal, and
     ``unclear`` where a permission is set that cannot be told.
     """
 
@@ -36,6 +37,7 @@ class Channel:
     permission: int | None
     source: str
     key: str | None = None
+    quoted: str = ""
     unclear: bool = False
 
 
@@ -133,6 +135,7 @@ class _Reader:
             number,
             self._source,
             str(key) if isinstance(key, str) else None,
+            permission if isinstance(permission, str) else "",
             unclear=number is None and permission is not None,
         )
 

@@ -76,6 +76,7 @@ def edit_stanzas(options: StanzaOptions) -> dict[str, Any]:
     Raises HostError; an edit that logrotate does not take is not made.
     """
     change = _Change(options)
+    change.plan()  # what is refused is refused before there is a lock or a journal
     result = apply_edits(change.plan, options.run, change.check)
     return {**result, "directories": change.results}
 
@@ -93,10 +94,11 @@ class _Change:
 
     def __init__(self, options: StanzaOptions) -> None:
         require_root()
-        if shutil.which("logrotate", path=_PATH) is None:
+        self._installed = shutil.which("logrotate", path=_PATH) is not None
+        if not self._installed and not options.skip_unmanaged:
             raise HostError(
                 "logrotate is not installed on this host, so it rotates nothing. "
-                "Install it, or leave this out"
+                "Install it, or set unmanaged: skip"
             )
         self._options = options
         self._configuration = Configuration()
@@ -105,6 +107,9 @@ class _Change:
     def plan(self) -> list[Edit]:
         """Return one edit for each file of the configuration."""
         path = self._options.configuration
+        if not self._installed:
+            self.results = [_result(each, ()) for each in self._options.policies]
+            return []
         if not os.path.lexists(path):
             raise HostError(
                 f"{display(path)} does not exist, so logrotate is not configured. "

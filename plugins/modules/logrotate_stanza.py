@@ -32,7 +32,8 @@ options:
     default: /etc/logrotate.conf
   unmanaged:
     description:
-      - What to do with a directory in which logrotate rotates nothing.
+      - What to do with a directory in which logrotate rotates nothing, also because it is not
+        installed.
     type: str
     choices: [fail, skip]
     default: fail

@@ -75,6 +75,8 @@ def _answers(
         yield _unclear(logs, channel), None
     if channel.permission is None:
         return
+    if channel.quoted.startswith("0"):
+        yield _decimal(logs, channel), None
     for creator in logs.policy.creators:
         if creator.is_group or not may_create(creator, logs.after).allowed:
             continue
@@ -139,6 +141,18 @@ def _opened(
         f"At each open by {creator.name}, Monolog makes its log "
         f"{evidence_of(file.after)}: everybody on the host can write it",
         f"remove the {_where(channel)}",
+    )
+
+
+def _decimal(logs: Logs, channel: Channel) -> Finding:
+    return Finding(
+        "monolog_permission",
+        logs.path,
+        channel.name,
+        f"{_where(channel)}: '{channel.quoted}'",
+        f"Monolog sets mode {channel.permission:04o} at each open, because PHP takes "
+        f"the text {channel.quoted} to be decimal: the {_where(channel)}",
+        f"remove the {_where(channel)}, or make it a number (octdec)",
     )
 
 

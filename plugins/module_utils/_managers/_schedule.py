@@ -84,7 +84,7 @@ def of_cron_directory(root: str, directory: str) -> str:
         lines = []
     for line in lines:
         is_comment = line.lstrip().startswith("#")
-        if not is_comment and re.search(rf"{re.escape(directory)}(?!\S)", line):
+        if not is_comment and re.search(rf"{re.escape(directory)}(?![\w./-])", line):
             return of_cron_line(line)
     return f"when {directory} runs next"
 

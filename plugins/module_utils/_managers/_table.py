@@ -12,7 +12,7 @@ from . import (
     _hardening,
     _logrotate,
     _monolog,
-    _supervisor_logs,
+    _supervisor,
     _systemd_units,
     _tmpfiles,
 )
@@ -26,7 +26,7 @@ MANAGERS: tuple[Callable[[Host], Manager], ...] = (
     _tmpfiles.read,
     _systemd_units.read,
     _monolog.read,
-    _supervisor_logs.read,
+    _supervisor.read,
     _hardening.read,
 )
 

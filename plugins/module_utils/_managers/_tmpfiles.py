@@ -203,10 +203,11 @@ def _with_acl(line: Line, inode: Inode) -> Inode:
         (default if match[1] else access).update([entry])
     adds = "+" in line.modifiers
     if access:
-        inode = replace(inode, acl=_changed(inode.acl, access, adds))
+        inode = replace(inode, acl=_changed(inode.acl, access, adds=adds))
     if default and inode.kind == DIRECTORY:
-        base = inode.default_acl if adds and inode.default_acl else _plain(inode.acl)
-        inode = replace(inode, default_acl=_changed(base, default, adds))
+        present = inode.default_acl if adds else None
+        changed = _changed(present or inode.acl, default, adds=present is not None)
+        inode = replace(inode, default_acl=changed)
     return inode
 
 
@@ -227,20 +228,30 @@ def _with_base(acl: Acl, kind: str, perm: int) -> Acl:
     return replace(acl, other=perm)
 
 
-def _plain(acl: Acl) -> Acl:
-    return Acl(acl.user_obj, acl.group_obj, acl.other)
+def _changed(acl: Acl, entries: Entries, *, adds: bool) -> Acl:
+    """Return an ACL with further entries, or with these alone.
 
-
-def _changed(acl: Acl, entries: Entries, adds: bool) -> Acl:
-    acl = acl if adds else _plain(acl)
+    One that is there keeps its mask. A new one is made of the mode, so that the group
+    gets what was the mask, and has the mask that the new entries alone need.
+    """
+    if not adds:
+        acl = Acl(acl.user_obj, acl.group_class, acl.other)
     users, groups = dict(acl.users), dict(acl.groups)
+    named = 0
     for (kind, number), perm in entries.items():
         if number is not None:
             (users if kind == "u" else groups)[number] = perm
+            named |= perm
         elif kind in "ugo":
             acl = _with_base(acl, kind, perm)
+            named |= perm if kind == "g" else 0
+    present = acl.mask
     acl = replace(
         acl, users=tuple(sorted(users.items())), groups=tuple(sorted(groups.items()))
     )
-    mask = entries.get(("m", None))
-    return with_mask_of_entries(acl) if mask is None else replace(acl, mask=mask)
+    if not users and not groups:
+        return acl
+    wanted = named if not adds else with_mask_of_entries(acl).mask
+    return replace(
+        acl, mask=entries.get(("m", None), wanted if present is None else present)
+    )

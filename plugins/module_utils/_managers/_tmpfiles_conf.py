@@ -48,6 +48,8 @@ _VALUES = {
     "U": "0",
     "V": "/var/tmp",  # noqa: S108
 }
+#: Where the machine's and the boot's identifiers stand.
+_IDS = {"m": "/etc/machine-id", "b": "/proc/sys/kernel/random/boot_id"}
 _OCTAL = re.compile(r"[0-7]{1,5}")
 
 
@@ -174,15 +176,24 @@ def _unquoted(match: re.Match[str]) -> str:
 
 
 def _expanded(text: str) -> str:
-    host = os.uname().nodename
-    values = {**_VALUES, "H": host, "l": host.partition(".")[0]}
+    host, values = os.uname(), dict(_VALUES)
+    values.update(H=host.nodename, l=host.nodename.partition(".")[0], v=host.release)
 
     def value(match: re.Match[str]) -> str:
+        if match[1] in _IDS:
+            values[match[1]] = _read_id(_IDS[match[1]])
         if match[1] not in values:
             raise ValueError(f"uses {match[0]}, whose value is not known")
         return values[match[1]]
 
     return _SPECIFIER.sub(value, text)
+
+
+def _read_id(path: str) -> str:
+    try:
+        return read_lines(path)[0].strip().replace("-", "")
+    except (OSError, IndexError):
+        return "unknown"  # no path of a log has it in its name
 
 
 def _mode(text: str) -> int | None:

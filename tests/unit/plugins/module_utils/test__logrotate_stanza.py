@@ -265,6 +265,9 @@ def test_a_host_without_logrotate(
     monkeypatch.setattr(_logrotate_stanza, "_PATH", "/nowhere")
     with pytest.raises(HostError, match="not installed"):
         edit_stanzas(parse_stanza_options(params(logs, place)))
+    result = edit_stanzas(parse_stanza_options(params(logs, place, unmanaged="skip")))
+    assert not result["changed"]
+    assert result["directories"] == [{"path": str(logs), "stanzas": []}]
 
 
 def test_a_configuration_that_is_not_there(logs: Path, place: Path) -> None:

@@ -43,11 +43,11 @@ from ansible_collections.logward.permissions.plugins.module_utils._identity impo
     resolve,
 )
 from ansible_collections.logward.permissions.plugins.module_utils._plan import (
-    held,
     planned_directory,
     planned_file,
 )
 from ansible_collections.logward.permissions.plugins.module_utils._policy import Policy
+from ansible_collections.logward.permissions.plugins.module_utils._rights import held
 
 WEB = Identity("web", "web", 64001, 64001, frozenset())
 QUEUE = Identity("queue", "queue", 64002, 64002, frozenset())
@@ -118,6 +118,17 @@ def test_identities_that_share_a_uid_share_its_entry(*, keep_other: bool) -> Non
     after = planned_file(policy, log)
     assert planned_file(policy, after) == after
     assert held(worker, after) == READ | WRITE
+
+
+def test_who_shares_a_readers_uid_keeps_what_a_group_gives() -> None:
+    worker = replace(QUEUE, id="worker", groups=frozenset({64009}))
+    policy = Policy("/logs", (WEB,), (QUEUE,), others=(worker,))
+    logs = replace(
+        directory(WEB.uid, WEB.gid, 0o2750),
+        default_acl=Acl(7, 0, 0, 7, groups=((64009, WRITE),)),
+    )
+    file = next_file(policy, logs, WEB)
+    assert held(worker, file) == READ | WRITE
 
 
 def test_a_named_group_is_not_dropped_with_the_directorys() -> None:

@@ -15,6 +15,9 @@ from ansible_collections.logward.permissions.plugins.module_utils._errors import
 from ansible_collections.logward.permissions.plugins.module_utils._services._apache import (
     of,
 )
+from ansible_collections.logward.permissions.plugins.module_utils._services._copy import (
+    copied,
+)
 from ansible_collections.logward.permissions.tests.unit.plugins.module_utils._services import (
     hosts,
 )
@@ -115,6 +118,13 @@ def test_umask_that_would_not_be_reached(tmp_path: Path) -> None:
     (service,) = of("apache2", files.host(tmp_path, {ENVVARS: text})) or ()
     with pytest.raises(HostError, match="umask of apache2 would still be 0022"):
         service.check([service.umask_edit(0o002)], 0o002)
+
+
+def test_copy_has_all_that_decides(tmp_path: Path) -> None:
+    there = {ENVVARS: ". /etc/apache2/more\n", "/etc/apache2/more": "umask 027\n"}
+    (service,) = of("apache2", files.host(tmp_path, there)) or ()
+    with copied(service.root, service.files(), []) as copy:
+        assert service.at(copy).configured().umask == 0o027
 
 
 def test_link_is_edited_where_it_leads(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from pathlib import Path
 
@@ -37,6 +38,20 @@ def test_nothing_of_the_environment_and_no_terminal(
             "/",
         ]
     )
+
+
+def test_what_is_typed_meanwhile_is_not_read() -> None:
+    terminal, typed = os.pipe()
+    os.write(typed, b"yes\n")
+    os.close(typed)
+    before = os.dup(0)
+    try:
+        os.dup2(terminal, 0)
+        assert run(["cat"]).output == ""
+    finally:
+        os.dup2(before, 0)
+        os.close(before)
+        os.close(terminal)
 
 
 def test_time_limit() -> None:
