@@ -196,7 +196,17 @@ def _planned_default(
         acl = _with_default_entry(acl, gid, grant.identity, perm)
     wanted = replace(left, acl=with_mask_of_entries(acl))
     planned = without_users(policy, wanted, policy.directory_grants)
-    return unless_alike(policy, present, planned.acl)
+    return unless_alike(policy, present, _in_force_in_files(planned.acl))
+
+
+def _in_force_in_files(default: Acl) -> Acl:
+    """Return a default ACL with a mask of which files, which get no x, keep some.
+
+    With --- the kernel would not look at their entries.
+    """
+    if default.mask is None or default.mask & ~EXECUTE:
+        return default
+    return replace(default, mask=default.mask | READ)
 
 
 def _narrowed_by(newest: Sequence[Inode], acl: Acl, policy: Policy) -> Acl:

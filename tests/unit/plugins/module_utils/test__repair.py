@@ -1160,7 +1160,8 @@ def test_descriptors_last_for_the_deepest_tree(
     run: Repair, logs: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each level keeps two open, if it has more names than are read at once."""
-    monkeypatch.setattr(_walk, "_NAMES_AT_ONCE", 1)
+    for module in (_walk, _carry_out):
+        monkeypatch.setattr(module, "MOST_AT_ONCE", 1)
     deep = logs
     for level in range(MAX_DEPTH - 2):
         for number in range(20):

@@ -24,6 +24,7 @@ from ansible_collections.logward.permissions.plugins.module_utils._access import
     created_file,
 )
 from ansible_collections.logward.permissions.plugins.module_utils._acl import (
+    EXECUTE,
     READ,
     WRITE,
     Acl,
@@ -43,6 +44,7 @@ from ansible_collections.logward.permissions.plugins.module_utils._identity impo
     resolve,
 )
 from ansible_collections.logward.permissions.plugins.module_utils._plan import (
+    breaks_promise,
     planned_directory,
     planned_file,
 )
@@ -108,6 +110,17 @@ def test_the_old_group_keeps_the_next_file() -> None:
     file = next_file(policy, directory(WEB.uid, 64001, 0o2775), sharing)
     assert held(member(64001), file) == READ | WRITE
     assert held(member(64009), file) == READ
+
+
+def test_entries_that_deny_are_in_force_in_files() -> None:
+    root = resolve("root", "-", {})
+    policy = Policy("/logs", (replace(root, umask=0o061),), group=64009)
+    logs = directory(WEB.uid, 64001, 0o2777)
+    file = next_file(policy, logs, policy.writers[0])
+    assert file.acl.groups == ((64001, EXECUTE),)
+    assert file.acl.mask == READ
+    after = planned_directory(policy, logs)
+    assert not breaks_promise(policy, after, after)
 
 
 @pytest.mark.parametrize("keep_other", [True, False])

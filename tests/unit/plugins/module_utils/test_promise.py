@@ -338,14 +338,20 @@ def _is_waived(policy: Policy, key: Key, before: World) -> bool:
 
 def _without_unnamed(policy: Policy, inode: Inode) -> Inode:
     acl = in_force(inode.acl)
-    named = (*policy.writers, *policy.readers)
-    uids = {each.uid for each in (*named, policy.owner) if each and not each.is_group}
-    gids = {min(each.groups) for each in named if each.is_group} | {policy.group}
+    uids, gids = _named(policy)
     return _with_entries(
         inode,
         tuple(entry for entry in acl.users if entry[0] in uids),
         tuple(entry for entry in acl.groups if entry[0] in gids),
     )
+
+
+def _named(policy: Policy) -> tuple[set[int], set[int | None]]:
+    """Return the users and the groups whose entries are the policy's."""
+    named = (*policy.writers, *policy.readers)
+    uids = {each.uid for each in (*named, policy.owner) if each and not each.is_group}
+    gids = {min(each.groups) for each in named if each.is_group}
+    return uids, gids | {policy.group}
 
 
 def _may_lose(policy: Policy, key: Key, before: World, after: World) -> bool:
@@ -453,8 +459,7 @@ def _can_be_given(policy: Policy, who: Identity) -> bool:
 
 def _unnamed(policy: Policy, inode: Inode) -> tuple[list[int], list[int]]:
     """Return the users and the groups of entries that the policy does not name."""
-    named = _without_unnamed(policy, inode).acl
-    uids, gids = dict(named.users), dict(named.groups)
+    uids, gids = _named(policy)
     return (
         [uid for uid, _perm in inode.acl.users if uid not in uids],
         [gid for gid, _perm in inode.acl.groups if gid not in gids],
