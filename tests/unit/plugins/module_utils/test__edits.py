@@ -8,7 +8,7 @@ import json
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ansible_collections.logward.permissions.plugins.module_utils._edits import (
@@ -27,6 +27,7 @@ from ansible_collections.logward.permissions.plugins.module_utils._errors import
     HostError,
 )
 from ansible_collections.logward.permissions.plugins.module_utils._fs import Stamp
+from ansible_collections.logward.permissions.tests.unit import strategies
 
 PATH = "/etc/app.conf"
 SECRET = b"DB_PASSWORD=hunter2\n"
@@ -80,6 +81,7 @@ _CONTENT = st.none() | st.lists(
 ).map(b"".join)
 
 
+@settings(strategies.PROPERTY)
 @given(_CONTENT, _CONTENT)
 def test_every_edit_can_be_undone(before: bytes | None, after: bytes | None) -> None:
     edit = Edit(PATH, before, after)
