@@ -20,6 +20,10 @@ DECISIONS ?=
 PROMISES ?=
 KILLS ?=
 ATTACK_SECONDS ?=
+# How many rounds of reboots and the like a repaired host has to last (3 by `make
+# molecule` if empty), and how often a repair is made under load (once if empty)
+ROUNDS ?=
+LOADS ?=
 # Which ones, in `make fuzz`: any if empty
 SEED ?=
 # Further arguments: of pytest in `make unit`, of ansible-test in `make sanity`
@@ -44,6 +48,12 @@ export LOGWARD_KILLS := $(KILLS)
 endif
 ifneq ($(ATTACK_SECONDS),)
 export LOGWARD_ATTACK_SECONDS := $(ATTACK_SECONDS)
+endif
+ifneq ($(ROUNDS),)
+export LOGWARD_ROUNDS := $(ROUNDS)
+endif
+ifneq ($(LOADS),)
+export LOGWARD_LOADS := $(LOADS)
 endif
 
 .PHONY: help
@@ -100,6 +110,7 @@ test:
 test-all:
 	@tests/steps test 'unit SUITE=bullseye' 'unit SUITE=trixie' \
 	    'unit SUITE=forky' 'unit PROMISES=2000 KILLS=200' fuzz \
+	    'molecule SUITE=bookworm SCENARIO=lasting ROUNDS=10 LOADS=10' \
 	    'molecule SUITE=bullseye'
 
 # All that `make test` needs, at once: building them one by one takes longer.
