@@ -164,9 +164,9 @@ class _Restarts:
             why = f"not touched, because {self._failed} did not come back"
             return _Outcome(service.name, Decision(NONE, why))
         due = self._look(service)
-        if due.outcome.decision.action == NONE or due.control is None:
+        if due.outcome.decision.action == NONE or not due.control or not due.state:
             return due.outcome
-        return self._do(due, due.control)
+        return self._do(due, due.control, due.state)
 
     def result(self, outcomes: Sequence[_Outcome]) -> dict[str, Any]:
         """Return the result of the module. Raises RestartFailed."""
@@ -224,8 +224,7 @@ class _Restarts:
             return str(error)
         return control.obstacle(state) or self._budget.refusal(service.name, present())
 
-    def _do(self, due: _Due, control: Control) -> _Outcome:
-        assert due.state is not None  # noqa: S101
+    def _do(self, due: _Due, control: Control, before: State) -> _Outcome:
         started = time.monotonic()
         after: State | None = None
         action = due.outcome.decision.action
@@ -237,7 +236,7 @@ class _Restarts:
             )
         try:
             control.act(action)
-            after = self._back(due.service, control, action, due.state)
+            after = self._back(due.service, control, action, before)
         except HostError as error:
             after = self._recovered(due.service, control, error)
         seconds = time.monotonic() - started

@@ -141,15 +141,14 @@ class ProgramControl(Control):
     def _reread(self) -> frozenset[str]:
         """Have supervisord read its files; return the groups that it has otherwise."""
         try:
-            added, changed, _removed = self._supervisor.call("supervisor.reloadConfig")[
-                0
-            ]
+            (found,) = self._supervisor.call("supervisor.reloadConfig")
         except Fault as fault:
             if fault.code != CANT_REREAD:
                 raise
             raise HostError(
                 f"supervisor refuses its configuration: {fault}. Correct it"
-            ) from fault
+            ) from None
+        added, changed, _removed = found
         return frozenset([*added, *changed])
 
     def _renew(self, group: str, facts: Facts) -> None:
