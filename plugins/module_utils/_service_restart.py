@@ -200,7 +200,7 @@ class _Restarts:
     def _look(self, service: Service) -> _Due:
         try:
             control = self._controls.of(service)
-            state = control.state()
+            state = self._at_rest(control)
             condition = condition_of(state, service.configured(), service.rules)
             decision = decide(self._options.mode, condition)
             problem = None
@@ -215,6 +215,18 @@ class _Restarts:
             service.name, decision, state.running, state.running, problem=problem
         )
         return _Due(outcome, service, control, state)
+
+    def _at_rest(self, control: Control) -> State:
+        """Return how a service is, once it does not come up by itself any more."""
+        deadline = time.monotonic() + self._options.timeout
+        while True:
+            state = control.state()
+            is_moving = not state.is_up and not state.is_down
+            if not is_moving or self._options.mode == NEVER:
+                return state
+            if time.monotonic() > deadline:
+                return state
+            time.sleep(_POLL_SECONDS)
 
     def _problem(self, service: Service, control: Control, state: State) -> str | None:
         """Return why what is due must not be done."""
