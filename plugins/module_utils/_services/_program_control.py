@@ -199,7 +199,7 @@ class ProgramControl(Control):
         # One that ended at once may be up at supervisord's next try.
         fine = (ALREADY_STARTED, SPAWN_ERROR)
         for name in names:
-            self._call("startProcess", name, False, but=fine)  # noqa: FBT003
+            self._call("startProcess", name, False, but=fine)
 
     def _tail(self, process: Process) -> str:
         for channel, path in process.logs.items():
