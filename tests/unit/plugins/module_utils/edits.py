@@ -49,7 +49,7 @@ class Host:
             path.write_bytes(OLD)
             os.chown(path, 0, 64001)
             path.chmod(0o640)
-        os.setxattr(self.etc / "app.conf", "user.note", b"kept")
+        os.setxattr(self.etc / "app.conf", "trusted.note", b"kept")
         os.setxattr(
             self.etc / "gone/old.conf",
             "system.posix_acl_access",

@@ -198,7 +198,11 @@ def test_file_that_changed_while_it_was_checked(host: hosts.Host) -> None:
         ("app.conf", NEW, "chmod 0777 .", "is not root's alone"),
         ("link", NEW, "ln -s app.conf link", "symbolic link, .*link. Use .*app.conf"),
         ("app.conf", NEW, "ln app.conf b", r"2 names \(hard links\)"),
-        ("app.conf", b"#" * (1 << 20) + b"#", "true", "would have more than 1,048,576"),
+        pytest.param(
+            *("app.conf", b"#" * (1 << 20) + b"#", "true", "would have more than 1,04"),
+            # or pytest would put all of it into the environment of the commands
+            id="too large",
+        ),
     ],
 )
 def test_nothing_is_done_where_one_edit_is_refused(
