@@ -28,6 +28,14 @@ class Mount:
     acl_supported: bool = True
     group_from_directory: bool = False
 
+    @cached_property
+    def _hash(self) -> int:
+        return hash(tuple(getattr(self, each.name) for each in fields(self)))
+
+    def __hash__(self) -> int:
+        """Compute the hash once, as of inodes."""
+        return self._hash
+
 
 @dataclass(frozen=True)
 class Inode:

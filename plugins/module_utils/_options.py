@@ -28,7 +28,13 @@ def policy_options() -> dict[str, Any]:
                     "default": "keep",
                     "choices": ["keep", "none"],
                 },
+                "strategy": {
+                    "type": "str",
+                    "default": "auto",
+                    "choices": ["auto", "acl", "group"],
+                },
                 "recurse": {"type": "bool", "default": True},
+                "exact": {"type": "bool", "default": False},
                 "exclude": {
                     "type": "list",
                     "elements": "str",

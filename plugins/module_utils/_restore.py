@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ._access import REGULAR, SETGID, SETUID, Inode
+from ._diff import Diff
 from ._edits import EditEntry
 from ._errors import HostError
 from ._fs import (
@@ -28,6 +29,7 @@ from ._fs import (
     change,
     has_capability,
     is_gone,
+    is_owners_doing,
     left_by,
     observe_fd,
     read_mounts,
@@ -47,7 +49,6 @@ from ._names import display, path_fields
 from ._plan import change_refusal
 from ._policy import checked_path
 from ._restore_edits import AS_BEFORE, RESTORE, EditRestore
-from ._result import Diff
 from ._runs import Run, Runs, newest_ns
 
 
@@ -223,22 +224,25 @@ class _Restore:
 
     def _change(self, each: _Pinned) -> None:
         if self._observe(each.fd).inode != each.present:
-            self._leave_after_all(each.entry)
+            self._leave_after_all("changed_since", each.entry)
             return
         try:
             change(each.fd, each.present, each.entry.before, self._mounts)
         except ChangedMeanwhile:
-            self._leave_after_all(each.entry)
+            self._leave_after_all("changed_since", each.entry)
         except (OSError, HostError) as error:
+            if isinstance(error, OSError) and is_owners_doing(each.fd, error):
+                self._leave_after_all("unchangeable", each.entry)
+                return
             problem = error.strerror if isinstance(error, OSError) else error
             raise HostError(
                 f"{display(each.entry.path)} could not be restored: {problem}. What "
                 "was done before stays and is in the journal; running again finishes it"
             ) from error
 
-    def _leave_after_all(self, entry: Entry) -> None:
+    def _leave_after_all(self, reason: str, entry: Entry) -> None:
         self._restored -= 1
-        self._leave("changed_since", entry)
+        self._leave(reason, entry)
 
     def _leave(self, reason: str, entry: Entry | EditEntry) -> None:
         self._left_alone[reason] += 1

@@ -4,15 +4,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
-from ._access import DIRECTORY, Inode
+from ._access import Inode, Place, may_create
 from ._acl import Acl, to_lines
 from ._findings import explain
 from ._identity import Identity, group_name, user_name
+from ._managers._conflicts import Logs, ManagedFile
 from ._names import display
-from ._predict import Access, NextFile
+from ._predict import Access, NextFile, access_to
 
 
 def octal(mode: int) -> str:
@@ -82,53 +82,27 @@ def next_file_fields(file: NextFile) -> dict[str, Any]:
     return fields
 
 
-class Diff:
-    """The changes of one directory in Ansible's form, the first ones in full."""
-
-    def __init__(self, path: str, most: int = 100) -> None:
-        """Show ``most`` inodes and count the rest."""
-        self._path = display(path)
-        self._most = most
-        self._count = 0
-        self._before: list[str] = []
-        self._after: list[str] = []
-
-    def add(self, path: str, before: Inode, after: Inode) -> None:
-        """Add an inode; ``path`` is relative, "" for the directory itself."""
-        self._count += 1
-        if self._count > self._most:
-            return
-        name = display(path) or "."
-        self._before += [name, *_lines(before)]
-        self._after += [name, *_lines(after)]
-
-    def result(self) -> dict[str, str] | None:
-        """Return the diff, or None where nothing changes."""
-        if not self._count:
-            return None
-        after = self._after
-        if self._count > self._most:
-            after = [*after, f"... and {self._count - self._most:,} more"]
-        return {
-            "before_header": self._path,
-            "after_header": self._path,
-            "before": _text(self._before),
-            "after": _text(after),
-        }
+def managed_file_fields(logs: Logs, file: ManagedFile) -> dict[str, Any]:
+    """Return the prediction for a manager: as things are, and after the repair."""
+    verdict = may_create(file.creator, logs.before)
+    return {
+        "creator": f"manager:{file.manager}",
+        "origin": file.origin,
+        "file": display(file.name),
+        "allowed": verdict.allowed,
+        "reason": verdict.reason,
+        **_managed(logs, file, logs.before, file.before),
+        "after_repair": _managed(logs, file, logs.after, file.after),
+    }
 
 
-def _text(lines: Sequence[str]) -> str:
-    return "".join(f"{line}\n" for line in lines)
-
-
-def _lines(inode: Inode) -> list[str]:
-    lines = [
-        f"owner {user_name(inode.uid)}",
-        f"group {group_name(inode.gid)}",
-        f"mode  {octal(inode.mode)}",
-        *to_lines(inode.acl, user_name, group_name),
-    ]
-    if inode.kind == DIRECTORY and inode.default_acl is not None:
-        default = to_lines(inode.default_acl, user_name, group_name)
-        lines += [f"default:{line}" for line in default]
-    return [f"    {line}" for line in lines]
+def _managed(
+    logs: Logs, file: ManagedFile, place: Place, inode: Inode
+) -> dict[str, Any]:
+    if may_create(file.creator, place).allowed is False:
+        nothing = dict.fromkeys(("owner", "group", "mode", "access_acl"))
+        return {**nothing, "access": []}
+    what = f"the next {display(file.name)} of {file.manager}"
+    rows = access_to(logs.policy, place, inode)
+    access = [access_fields(row, what) for row in rows]
+    return {**inode_fields(inode), "access": access}

@@ -177,9 +177,12 @@ class Run:
     """One run of the journal: its files, in the order in which they were written."""
 
     def __init__(self, run_id: str, files: list[RunFile]) -> None:
-        """Take files that are checked: one for each call of a module."""
+        """Take files that are checked: of each call of a module one or more.
+
+        Those of one call say the same time, and are about different inodes.
+        """
         self.run_id = run_id
-        self.calls = len(files)
+        self.calls = len({file.header and file.header.time for file in files})
         self.ignored = sum(file.ignored for file in files)
         self._files = files
 

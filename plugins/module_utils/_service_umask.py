@@ -101,8 +101,11 @@ class _Change:
 
     def have_systemd_read(self) -> None:
         """Have systemd read unit files again, also if a run was killed before that."""
-        edited = any(is_unit_file(each) for each in self._edits)
-        if edited and any(needs_reload(each.unit) for each in self.services):
+        edits = [each for each in self._edits if is_unit_file(each)]
+        # systemd itself does not notice the first drop-in of a unit.
+        if any(each.before != each.after for each in edits) or any(
+            needs_reload(each.unit) for each in self.services if edits
+        ):
             reload_units()
 
 

@@ -15,6 +15,7 @@ from typing import Any
 
 AUDIT = "Ask the host who can write today's and the next log files"
 REPAIR = "Let every writer write today's and all next log files"
+RESTARTS = "Restart what needs it, one service after another"
 ROLLBACK = "Put back what the run has changed"
 
 ROOT = Path(__file__).resolve().parents[2]

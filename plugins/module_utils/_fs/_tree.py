@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from contextlib import closing
 
 from .._access import DIRECTORY, Inode, Mount
-from .._errors import HostError, OptionError
+from .._errors import HostError, LogwardError, OptionError
 from .._names import display
 from ._inode import Observation, observe_fd, supports_acls, without_acls
 from ._mounts import read_mounts
@@ -50,6 +51,8 @@ class Tree:
         self.acl_supported = supports_acls(self.fd)
         own = self.observe()
         self._mount_id, self._device = own.mount_id, own.stamp.device
+        if own.mount_id is not None:
+            self.mounts = {**self.mounts, own.mount_id: own.inode.mount}
 
     def _open(self) -> int:
         at = "/"
@@ -102,6 +105,23 @@ class Tree:
     def close(self) -> None:
         """Let go of the directory."""
         os.close(self.fd)
+
+    def refuse_if_covered(self) -> None:
+        """Raise HostError where its path leads to another mount meanwhile.
+
+        Whoever may rename it can lead the path elsewhere, but not there.
+        """
+        try:
+            there = Tree(self.path)
+        except (LogwardError, OSError):
+            return
+        with closing(there):
+            if self.is_other_mount(there.observe()):
+                raise HostError(
+                    f"{display(self.path)}: a file system was mounted or unmounted "
+                    "here meanwhile, and what was changed is below it. That stays and "
+                    "is in the journal. Run again for what is here now"
+                )
 
     def observe(self) -> Observation:
         """Read the directory itself, through its descriptor."""

@@ -1,3 +1,3 @@
 # Copyright: Logward contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Who writes: one source a file."""
+"""Services: one kind a file."""

@@ -6,13 +6,12 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from .._edits import Edit
 from .._errors import HostError
 from .._identity import Identity
-from .._names import display
 from .._writers._files import below
 from .._writers._sessions import Sessions
 from .._writers._supervisor import (
@@ -28,7 +27,6 @@ from .._writers._supervisor import (
 )
 from .._writers._supervisor import NAME as DAEMON
 from .._writers._supervisor_ini import Configuration, Section, Values, read
-from ._commands import run
 from ._processes import running_as, running_in
 from ._service import (
     RESTART,
@@ -39,33 +37,16 @@ from ._service import (
     not_found,
     refused,
 )
-from ._supervisorctl import Control
+from ._supervisor_parser import parse
+from ._supervisor_rpc import NobodyListens, Supervisor, find_endpoint, processes_of
 from ._text import content_of, replaced_line, resolved
 from ._unit import configured_by_unit, refuse_masked, test_unit, unit_edit, unit_files
 
 NAME = "supervisor"
 PREFIX = "supervisor:"
-_PROGRAMS = ("/usr/bin/supervisord", "/usr/local/bin/supervisord")
 _UMASK = re.compile(rb"^(umask[ \t]*[=:][ \t]*)([0-7]+)((?:\s.*)?)$", re.IGNORECASE)
 _HEADER = re.compile(rb"\[([^\]]+)\]")
-#: Runs in supervisor's own Python, and reads the copy where it would read the file.
-#: What supervisord has in its environment is its secret: 0 stands for all of it.
-_PARSE = """
-import builtins, os, re, sys
-copy, main, *paths = sys.argv[1:]
-real = builtins.open
-def mapped(file, *rest, **more):
-    if isinstance(file, str) and os.path.normpath(file) in paths:
-        file = copy + os.path.normpath(file)
-    return real(file, *rest, **more)
-builtins.open = mapped
-for path in paths:
-    with mapped(path, encoding="utf-8", errors="replace") as file:
-        for name in re.findall(r"%\\(ENV_([^)=]+)\\)", file.read()):
-            os.environ.setdefault(name, "0")
-from supervisor.options import ServerOptions
-ServerOptions().realize(["-n", "-c", main], doc="supervisord")
-"""
+_ANSWER_SECONDS = 10.0
 
 
 @dataclass(frozen=True)
@@ -85,6 +66,21 @@ class _Read:
             for place in (section.place, *section.places.values()):
                 found[place.path] = None
         return list(found)
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What a restart of a program has to know.
+
+    ``names`` are its processes, as GROUP:NAME; ``groups`` those that it is in, and
+    all services of each. ``sets_umask`` is false where it gets the daemon's.
+    """
+
+    path: str
+    configuration: Configuration
+    names: frozenset[str]
+    groups: Mapping[str, frozenset[str]]
+    sets_umask: bool
 
 
 def of(name: str, root: str = "/") -> tuple[Service, ...] | None:
@@ -158,8 +154,7 @@ class _Supervised(Service):
         """Have supervisor's own parser read the copy, in its own Python."""
         test_unit(self.unit, copy, edits)
         found = _read(copy)
-        argv = [*_interpreter(), "-c", _PARSE, copy, found.host.path, *found.files()]
-        answer = run(argv)
+        answer = parse(copy, found.host.path, found.files())
         if answer.status:
             raise refused(NAME, answer.status, answer.output.replace(copy, ""))
 
@@ -227,18 +222,17 @@ class SupervisorProgram(_Supervised):
 
     def running(self) -> tuple[Running, ...]:
         """Return its processes, as supervisord lists them."""
-        found = _read(self.root)
-        states = self.control(found).states()
-        if states is None:
-            if running_in(self.unit, lambda process: process.name == DAEMON):
-                raise HostError(
-                    f"supervisord runs, and nobody answers at {_socket(found)}. "
-                    "Restart supervisor"
-                )
+        facts = self.facts()
+        endpoint = find_endpoint(facts.configuration, facts.path)
+        try:
+            found = processes_of(Supervisor(endpoint, _ANSWER_SECONDS))
+        except NobodyListens as error:
+            if self.daemon():
+                raise HostError(f"{error}, and supervisord runs") from error
             return ()
-        names = self.process_names()
-        pids = (state.pid for name, state in states.items() if name in names)
-        return running_as(filter(None, pids))
+        return running_as(
+            each.pid for each in found.values() if each.pid and each.name in facts.names
+        )
 
     def umask_edit(self, umask: int) -> Edit:
         """Edit its section, wherever that is."""
@@ -250,10 +244,29 @@ class SupervisorProgram(_Supervised):
         """Return it as it would be."""
         return SupervisorProgram(self.name, self.unit, root)
 
-    def control(self, found: _Read | None = None) -> Control:
-        """Return how its supervisord is reached."""
-        found = found or _read(self.root)
-        return Control(found.host.path, _socket(found))
+    def facts(self) -> Facts:
+        """Read what a restart of it has to know. Raises HostError."""
+        found = _read(self.root)
+        program = self._program(found)
+        groups = {
+            group: frozenset(
+                each.service
+                for each in found.programs
+                if any(names["group_name"] == group for names in each.processes)
+            )
+            for group in dict.fromkeys(each["group_name"] for each in program.processes)
+        }
+        return Facts(
+            found.host.path,
+            found.configuration,
+            frozenset(_process_names(found, program)),
+            groups,
+            "umask" in program.section.values,
+        )
+
+    def daemon(self) -> tuple[Running, ...]:
+        """Return the supervisord that starts it, as it runs."""
+        return Supervisord(NAME, self.unit, self.root).running()
 
     def _program(self, found: _Read) -> Program:
         programs = (each for each in found.programs if each.service == self.name)
@@ -262,17 +275,13 @@ class SupervisorProgram(_Supervised):
             raise HostError(f"{self.name} was removed meanwhile. Run again")
         return program
 
-    def process_names(self) -> set[str]:
-        """Return what supervisorctl calls the processes of the program."""
-        found = _read(self.root)
-        program = self._program(found)
-        names = set()
-        for each in program.processes:
-            group, own = each["group_name"], each["program_name"]
-            if "process_name" in program.section.values:
-                own = found.host.values.text(program.section, "process_name", each)
-            names.add(str(own) if group == own else f"{group}:{own}")
-        return names
+
+def _process_names(found: _Read, program: Program) -> Iterator[str]:
+    for each in program.processes:
+        own = each["program_name"]
+        if "process_name" in program.section.values:
+            own = found.host.values.text(program.section, "process_name", each)
+        yield f"{each['group_name']}:{own}"
 
 
 def _configured(
@@ -291,17 +300,6 @@ def _not_understood(found: _Read, program: Program) -> HostError:
         return HostError(f"{path}: {program.service} cannot be understood. Correct it")
     problem = problems[-1]
     return HostError(f"{problem.path}:{problem.line} {problem.message}. Correct it")
-
-
-def _socket(found: _Read) -> str:
-    section = found.configuration.sections.get("unix_http_server")
-    path = section and found.host.values.known(section, "file", {})
-    if not path:
-        raise HostError(
-            f"{found.host.path} has no [unix_http_server] with a file, and supervisord "
-            "is asked in no other way. Add it"
-        )
-    return path
 
 
 def _section_edit(root: str, section: Section, umask: int, present: int) -> Edit:
@@ -324,20 +322,3 @@ def _is_in(root: str, section: Section, path: str, line: int) -> bool:
     lines = (content_of(root, path) or b"").split(b"\n")[:line]
     headers = [match for match in map(_HEADER.match, lines) if match]
     return bool(headers) and os.fsdecode(headers[-1][1]) == section.name
-
-
-def _interpreter() -> list[str]:
-    """Return the Python that supervisor is installed for."""
-    for path in _PROGRAMS:
-        try:
-            with open(path, "rb") as file:
-                line = os.fsdecode(file.readline(200))
-        except OSError:
-            continue
-        if line.startswith("#!"):
-            return line[2:].split()
-        raise HostError(
-            f"{display(path)} is no script of Python's, so that supervisor's "
-            "own parser cannot be asked"
-        )
-    raise HostError(f"supervisor is not installed: there is no {_PROGRAMS[0]}")

@@ -35,11 +35,11 @@ _RESTART = "systemctl daemon-reload && systemctl restart supervisor"
 _FOREGROUND = re.compile(r"\s(?:-[a-z]*n[a-z]*|--nodaemon)(?:\s|$)")
 #: The first that has a name is ``supervisor:NAME``.
 _KINDS = ("program", "fcgi-program", "eventlistener")
-_AUTOMATIC = "auto"
+AUTOMATIC = "auto"
 _NO_LOGS = ("none", "off", "syslog")
 _NO_FILES = ("/dev/", "/proc/")
 #: mkstemp(3) makes the logs that supervisord names itself.
-_AUTOMATIC_MODE = 0o600
+AUTOMATIC_MODE = 0o600
 _AUTOMATIC_DIRECTORY = "/tmp"  # noqa: S108
 _MAX_PROCESSES = 1000
 
@@ -93,7 +93,7 @@ def _found(root: str, path: str, configuration: Configuration) -> Found:
         own = Section("supervisord", Place(path, 0), {}, {})
         host.values.refuse(own, "", "has no section [supervisord]")
     daemon = daemon_of(host, own)
-    logs = [_log(host, own, "logfile", {}, daemon)] if "logfile" in own.values else []
+    logs = [log_of(host, own, "logfile", {}, daemon)] if "logfile" in own.values else []
     writers: list[Writer] = []
     for program in programs_of(host, configuration.sections.values()):
         writers += _writers(host, program, daemon)
@@ -325,27 +325,34 @@ def _logs(host: Host, program: Program, daemon: Daemon) -> Iterator[str | None]:
     section = program.section
     is_redirected = host.values.truth(section, "redirect_stderr")
     for names in program.processes:
-        yield _log(host, section, "stdout_logfile", names, daemon)
+        yield log_of(host, section, "stdout_logfile", names, daemon)
         if not is_redirected:
-            yield _log(host, section, "stderr_logfile", names, daemon)
+            yield log_of(host, section, "stderr_logfile", names, daemon)
 
 
-def _log(
+def log_of(
     host: Host, section: Section, key: str, names: Mapping[str, Any], daemon: Daemon
 ) -> str | None:
     """Return the path of a log, or that supervisord makes one up; None for none."""
     if key not in section.values:
-        return _AUTOMATIC
+        return AUTOMATIC
     value = host.values.known(section, key, names)
     if not value or value.lower() in _NO_LOGS:
         return None
-    if value.lower() == _AUTOMATIC:
-        return _AUTOMATIC
+    if value.lower() == AUTOMATIC:
+        return AUTOMATIC
     if value.startswith("~"):
         host.values.warn(section, key, "depends on the environment of supervisord")
         return None
     path = os.path.normpath(os.path.join(daemon.directory, value))
     return None if path.startswith(_NO_FILES) else path
+
+
+def child_directory(host: Host, section: Section, daemon: Daemon) -> str:
+    """Return where the logs lie that supervisord names itself."""
+    directory = host.values.known(section, "childlogdir", {})
+    path = os.path.join(daemon.directory, directory or _AUTOMATIC_DIRECTORY)
+    return os.path.normpath(path)
 
 
 def _own_writers(
@@ -354,8 +361,8 @@ def _own_writers(
     """Yield supervisord, which opens the logs, and whatever it names itself."""
     origin = f"{display(section.place.path)}:{section.place.line}"
     paths = dict.fromkeys(path for path in logs if path)
-    is_automatic = _AUTOMATIC in paths
-    paths.pop(_AUTOMATIC, None)
+    is_automatic = AUTOMATIC in paths
+    paths.pop(AUTOMATIC, None)
     launch = Launch(
         UNIT,
         new_umask=_RESTART,
@@ -369,14 +376,13 @@ def _own_writers(
             daemon.identity, "supervisord", origin, tuple(paths), launch=launch
         )
     if is_automatic:
-        directory = host.values.known(section, "childlogdir", {})
-        path = os.path.join(daemon.directory, directory or _AUTOMATIC_DIRECTORY)
+        path = child_directory(host, section, daemon)
         yield Writer(
             replace(
-                daemon.identity, id="supervisord:auto", request_mode=_AUTOMATIC_MODE
+                daemon.identity, id="supervisord:auto", request_mode=AUTOMATIC_MODE
             ),
             "supervisord",
             origin,
-            mentions=(os.path.normpath(path),),
+            mentions=(path,),
             launch=launch,
         )

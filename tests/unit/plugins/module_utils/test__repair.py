@@ -8,12 +8,14 @@ import base64
 import ctypes
 import json
 import os
+import resource
 import shutil
 import socket
 import stat
 import struct
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,6 +24,7 @@ from typing import Any, Callable
 import pytest
 
 from ansible_collections.logward.permissions.plugins.module_utils import (
+    _carry_out,
     _host,
     _repair,
     _run,
@@ -35,6 +38,10 @@ from ansible_collections.logward.permissions.plugins.module_utils._fs import (
     _apply,
     _walk,
     is_gone,
+    seems_without_capability,
+)
+from ansible_collections.logward.permissions.plugins.module_utils._fs._walk import (
+    MAX_DEPTH,
 )
 from ansible_collections.logward.permissions.plugins.module_utils._journal import (
     BATCH,
@@ -515,6 +522,34 @@ def test_exchange_of_a_file_gains_nothing(
     assert state(exchanged) == before
 
 
+def test_capabilities_are_those_of_what_was_opened(
+    run: Repair, logs: Path, listing: Listing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By its name a file without any is looked at, once the one with them is open."""
+    _capable(logs / "bad", logs)
+    log_file(logs / "plain")
+    time.sleep(0.02)
+    found = {}
+    real = seems_without_capability
+
+    def seems(name: str) -> bool:
+        if name != "bad":
+            return real(name)
+        (logs / "bad").rename(logs / "moved")
+        (logs / "plain").rename(logs / "bad")
+        seemed = real(name)
+        (logs / "bad").rename(logs / "plain")
+        (logs / "moved").rename(logs / "bad")
+        found.update(listing(logs / "bad"))
+        assert seemed
+        return seemed
+
+    monkeypatch.setattr(_survey, "seems_without_capability", seems)
+    result = run()
+    assert listing(logs / "bad") == found != {}
+    assert reasons(result) == {"privileged_file": "bad"}
+
+
 def test_exchange_of_a_directory_for_a_link_gains_nothing(
     run: Repair, site: Path, logs: Path, listing: Listing
 ) -> None:
@@ -529,16 +564,16 @@ def test_exchange_of_a_directory_for_a_link_gains_nothing(
         archive.rename(logs / "moved")
         archive.symlink_to(outside)
 
-    real_steps = _survey.Survey.steps
+    real = _survey.Survey.others
 
-    def steps(survey: _survey.Survey, known_in: Any) -> Iterator[_survey.Step]:
-        for step in real_steps(survey, known_in):
-            yield step
-            if step.path == "archive":
+    def others(*arguments: Any) -> Iterator[list[_survey.Step]]:
+        for group in real(*arguments):
+            yield group
+            if "archive" in (step.path for step in group):
                 exchange()
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(_survey.Survey, "steps", steps)
+        patch.setattr(_survey.Survey, "others", others)
         result = run()
     assert archive.is_symlink()
     assert listing(outside) == before
@@ -554,17 +589,17 @@ def test_exchange_of_a_directory_for_another_is_not_entered(
         os.chown(directory, uid, uid)
         log_file(directory / "old.log")
     before = listing(foreign)
-    real_steps = _survey.Survey.steps
+    real = _survey.Survey.others
 
-    def steps(survey: _survey.Survey, known_in: Any) -> Iterator[_survey.Step]:
-        for step in real_steps(survey, known_in):
-            yield step
-            if step.path == "archive":
+    def others(*arguments: Any) -> Iterator[list[_survey.Step]]:
+        for group in real(*arguments):
+            yield group
+            if "archive" in (step.path for step in group):
                 archive.rename(logs / "moved")
                 foreign.rename(archive)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(_survey.Survey, "steps", steps)
+        patch.setattr(_survey.Survey, "others", others)
         run()
     assert (
         listing(archive)[str(archive / "old.log")] == before[str(foreign / "old.log")]
@@ -673,7 +708,8 @@ def test_what_became_another_meanwhile_is_left_alone(
     result = only(run())
     assert listing(log) == found
     assert result["changed_inodes"] == 1
-    assert result["skipped"] == [{"path": "app.log", "reason": "hard_link", "count": 1}]
+    # Both names: the others are listed when the newest are done.
+    assert result["skipped"] == [{"path": "app.log", "reason": "hard_link", "count": 2}]
 
 
 def test_log_directory_of_root_in_which_a_directory_appears_meanwhile(
@@ -859,6 +895,58 @@ def test_logs_that_become_read_only_meanwhile(
     assert _states(logs) == before
 
 
+@pytest.mark.parametrize("function", [preview, repair])
+@pytest.mark.parametrize("what", ["mounted on it", "mounted above it", "unmounted"])
+def test_logs_that_another_file_system_covers_meanwhile(
+    site: Path, mounted: Callable[..., Path], what: str, function: Any
+) -> None:
+    place = site / "place"
+    logs = place / "logs"
+    logs.mkdir(parents=True)
+    over = {"mounted on it": logs, "mounted above it": place}.get(what)
+    if over is None:
+        tmpfs = ["mount", "-t", "tmpfs", "-o", "mode=0755", "none"]
+        subprocess.run([*tmpfs, place], check=True)
+        logs.mkdir()
+    os.chown(logs, WEB, WEB)
+    log_file(logs / "app.log")
+    hidden = os.open(logs, os.O_PATH)
+    real = _survey.Survey.others
+
+    def others(*arguments: Any) -> Iterator[list[_survey.Step]]:
+        yield from real(*arguments)
+        if over is None:
+            subprocess.run(["umount", "--lazy", place], check=True)
+            return
+        mounted(over, "-t", "tmpfs", "-o", "mode=0755", "none")
+        logs.mkdir(exist_ok=True)
+
+    policies = parse_policies(
+        [{"path": str(logs), "writers": ["web", "queue"]}], IDENTITIES
+    )
+    options = RepairOptions("run-1", str(site / "journal"), 0)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(_survey.Survey, "others", others)
+        problem = f"{logs}: a file system was mounted or unmounted here meanwhile.*Run"
+        with pytest.raises(HostError, match=problem):
+            function(policies, options)
+    done = DEFAULT in os.listxattr(f"/proc/self/fd/{hidden}")
+    assert done is (function is repair)
+    os.close(hidden)
+
+
+def test_log_directory_that_is_renamed_meanwhile(run: Repair, logs: Path) -> None:
+    real = _survey.Survey.others
+
+    def others(*arguments: Any) -> Iterator[list[_survey.Step]]:
+        yield from real(*arguments)
+        logs.rename(logs.with_name("moved"))
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(_survey.Survey, "others", others)
+        assert only(run())["changed_inodes"] == 2
+
+
 def test_journal_that_is_removed_meanwhile_stops_the_repair(
     run: Repair, site: Path, logs: Path, before_changing: Any
 ) -> None:
@@ -1011,7 +1099,7 @@ def test_names_of_any_bytes(run: Repair, logs: Path, name: str, shown: str) -> N
     before = run(preview)
     result = run()
     assert result["diff"] == before["diff"]
-    assert f"\n{shown}.log\n" in result["diff"][0]["after"]
+    assert f"\n{shown}.log  mode: 0660  acl: + " in result["diff"][0]["after"]
     assert only(result)["changed_inodes"] == 3
     expected = {"path": f"{shown}.link", "reason": "symbolic_link", "count": 1}
     if shown != name:
@@ -1068,6 +1156,31 @@ def test_levels_of_directories(
     assert only(run(exclude=["d"]))["skipped"] == []
 
 
+def test_descriptors_last_for_the_deepest_tree(
+    run: Repair, logs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each level keeps two open, if it has more names than are read at once."""
+    for module in (_walk, _carry_out):
+        monkeypatch.setattr(module, "MOST_AT_ONCE", 1)
+    deep = logs
+    for level in range(MAX_DEPTH - 2):
+        for number in range(20):
+            (deep / f"{number}.link").symlink_to("nowhere")
+        deep /= f"d{level}"
+        deep.mkdir()
+        os.chown(deep, WEB, WEB)
+    for number in range(2 * BATCH):
+        log_file(deep / f"{number}.log")
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (1024, limits[1]))
+    try:
+        result = only(run())
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+    assert result["changed_inodes"] == MAX_DEPTH + 2 * BATCH
+    assert [each["reason"] for each in result["skipped"]] == ["symbolic_link"]
+
+
 def test_no_descriptor_is_left_open(
     run: Repair, logs: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -1080,7 +1193,7 @@ def test_no_descriptor_is_left_open(
     descriptors = os.listdir("/proc/self/fd")
     run(preview)
     with monkeypatch.context() as patch:
-        patch.setattr(_repair, "change", _fail)
+        patch.setattr(_carry_out, "change_near", _fail)
         with pytest.raises(HostError):
             run()
     run()

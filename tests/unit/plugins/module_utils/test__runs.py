@@ -68,10 +68,10 @@ LOG = Entry(
     Inode(REGULAR, 1, 2, 0, EXTENDED),
     Inode(REGULAR, 1, 2**32 - 2, 0, from_mode(0o640)),
 )
-DEEP = replace(
-    LOG, path="/" + "d" * 4094 + "/\udcfe" * 200, after=replace(LOG.after, uid=0)
+DEEP = LOG._replace(
+    path="/" + "d" * 4094 + "/\udcfe" * 200, after=replace(LOG.after, uid=0)
 )
-DEFAULT = replace(LOGS, before=replace(LOGS.before, default_acl=MINIMAL))
+DEFAULT = LOGS._replace(before=replace(LOGS.before, default_acl=MINIMAL))
 EDITED = EditEntry(
     "/etc/app.conf",
     64001,
@@ -131,7 +131,7 @@ def test_files_of_a_run_are_read_from_the_last(site: Path, runs: Runs) -> None:
     paths = [f"/{number}" for number in range(12)]
     for path in paths:
         with closing(Journal(str(site / "journal"), "run-1")) as journal:
-            journal.record([replace(LOG, path=path)])
+            journal.record([LOG._replace(path=path)])
     (site / "journal/run-1/note.txt").write_text("somebody's")
     run = runs.open("run-1")
     assert [entry.path for (entry,) in run.batches()] == paths[::-1]

@@ -102,7 +102,11 @@ def test_info(root: Path) -> None:
 def test_systemd_reads_its_files_where_it_has_not(
     root: Path, monkeypatch: pytest.MonkeyPatch, edited: bool, needs: bool
 ) -> None:
-    """Also where a run was killed between its edit and that."""
+    """Also where a run was killed between its edit and that.
+
+    What was edited just now is read in any case: systemd does not notice the first
+    drop-in of a unit.
+    """
     asked: list[str] = []
     reloads: list[int] = []
 
@@ -118,8 +122,8 @@ def test_systemd_reads_its_files_where_it_has_not(
     call(root, preview_umask)
     assert reloads == []
     assert call(root)["changed"] is edited
-    assert asked == ["a.service"]
-    assert len(reloads) == needs
+    assert asked == ([] if edited else ["a.service"])
+    assert len(reloads) == (edited or needs)
 
 
 @pytest.mark.parametrize(

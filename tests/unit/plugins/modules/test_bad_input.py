@@ -9,7 +9,8 @@ import os
 import pwd
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any, Callable
@@ -17,6 +18,10 @@ from typing import Any, Callable
 import pytest
 
 from ansible_collections.logward.permissions.plugins.module_utils._fs import Tree
+from ansible_collections.logward.permissions.plugins.module_utils._journal import (
+    Entry,
+    Journal,
+)
 
 Params = dict[str, Any]
 RunModule = Callable[..., dict[str, Any]]
@@ -24,7 +29,7 @@ Listing = Callable[..., dict[str, tuple[Any, ...]]]
 Untouched = Callable[[], AbstractContextManager[None]]
 
 MODULES = ("log_directory", "log_directory_info")
-ALL_MODULES = (*MODULES, "log_directory_probe")
+ALL_MODULES = (*MODULES, "log_directory_probe", "logrotate_stanza")
 REPAIR_ONLY = ("run_id", "journal_dir", "lock_timeout")
 LOCK_DIRECTORY = Path("/run/logward")
 
@@ -193,6 +198,40 @@ BAD_POLICY: Mapping[str, tuple[Callable[[Params], None], tuple[str, ...]]] = {
     "unknown group": (
         directory(group="no-such-group"),
         ("directories[0].group: 'no-such-group' is not a group of this host",),
+    ),
+    "strategy of no kind": (
+        directory(strategy="nfs4"),
+        ("value of strategy must be one of: auto, acl, group", "nfs4"),
+    ),
+    "exact of no kind": (directory(exact="perhaps"), ("exact", "not a valid boolean")),
+    "writer outside of the group": (
+        directory(strategy="group", group="64001"),
+        (
+            "directories[0].writers: 'queue' is not in the group 64001",
+            "by which strategy: group lets all write",
+            "Add queue to the group 64001, or set strategy: acl",
+        ),
+    ),
+    "group of writers other than the group": (
+        directory(strategy="group", group="64001", writers=["web", "@64003"]),
+        (
+            "directories[0].writers: '@64003' is not in the group 64001",
+            "or set strategy: acl",
+        ),
+    ),
+    "reader outside of the group, and other has nothing": (
+        directory(
+            strategy="group",
+            group="64001",
+            writers=["web", "root"],
+            readers=["queue"],
+            other="none",
+        ),
+        (
+            "directories[0].readers: 'queue' is not in the group 64001",
+            "by which strategy: group lets all read",
+            "Add queue to the group 64001, or set strategy: acl",
+        ),
     ),
     "identity of an unknown user": (
         identity(user="no-such-user"),
@@ -590,28 +629,86 @@ def test_one_path_inside_another_that_leaves_it_alone(
     assert len(result["directories"]) == 2
 
 
+@pytest.mark.parametrize(
+    ("strategy", "parts"),
+    [
+        (
+            "acl",
+            (
+                "The file system keeps no POSIX ACLs",
+                "directories.strategy: 'acl' needs them: {logs}",
+                "set strategy: group, mount it with ACLs",
+            ),
+        ),
+        (
+            "auto",
+            (
+                "The file system keeps no POSIX ACLs: {logs}",
+                "directories.writers: 'queue' is not in the group 64001",
+                "add queue to the group 64001, mount it with ACLs",
+            ),
+        ),
+    ],
+)
 def test_file_system_without_acls(
     run_module: RunModule,
     params: Params,
     site: Path,
     mounted: Callable[..., Path],
     untouched: Untouched,
+    strategy: str,
+    parts: tuple[str, ...],
 ) -> None:
+    params["directories"][0]["strategy"] = strategy
     path = mounted(site / "ramfs", "-t", "ramfs", "none") / "logs"
     path.mkdir()
     os.chown(path, 64001, 64001)
     params["directories"][0]["path"] = str(path)
     with untouched():
         result = run_module("log_directory", params)
-    _refused(
-        result,
-        ("The file system keeps no POSIX ACLs", "{logs}", "mount it with ACLs"),
-        path,
-    )
+    _refused(result, parts, path)
     info = run_module("log_directory_info", _only_for("log_directory_info", params))
     findings = info["directories"][0]["findings"]
     assert "acl_unsupported" in [finding["code"] for finding in findings]
     assert not info["compliant"]
+
+
+#: What only the directory decides, which is web's and has mode 0750.
+UNFIT: Mapping[str, tuple[Params, str]] = {
+    "writer": ({}, "directories.writers: 'queue' is not in the group 64001"),
+    "reader": (
+        {"writers": ["web"], "readers": ["queue"]},
+        "directories.readers: 'queue' is not in the group 64001",
+    ),
+    "reader, group": (
+        {"writers": ["web"], "readers": ["queue"], "group": "64001"},
+        "directories.readers: 'queue' is not in the group 64001",
+    ),
+}
+
+
+@pytest.mark.parametrize("check", [True, False], ids=["check", "run"])
+@pytest.mark.parametrize(("changes", "problem"), UNFIT.values(), ids=UNFIT)
+def test_directory_whose_group_does_not_fit(
+    run_module: RunModule,
+    params: Params,
+    logs: Path,
+    untouched: Untouched,
+    changes: Params,
+    problem: str,
+    check: bool,
+) -> None:
+    logs.chmod(0o750)
+    params["directories"][0].update(changes, strategy="group")
+    with untouched():
+        result = run_module("log_directory", params, check=check)
+    remedy = "add queue to the group 64001, or set strategy: acl"
+    _refused(result, (problem, "{logs}", remedy), logs)
+    info = run_module("log_directory_info", _only_for("log_directory_info", params))
+    findings = info["directories"][0]["findings"]
+    assert remedy in [
+        each["remedy"] for each in findings if each["code"] == "group_unfit"
+    ]
 
 
 @pytest.mark.parametrize("check", [True, False], ids=["check", "run"])
@@ -632,6 +729,228 @@ def test_file_system_that_is_read_only(
         result = run_module("log_directory", params, check=check)
     parts = ("is mounted read-only: {logs}", "remount it read-write")
     _refused(result, parts, tmpfs / "logs")
+
+
+@pytest.mark.parametrize("check", [True, False], ids=["check", "run"])
+def test_one_directory_by_two_paths(
+    run_module: RunModule,
+    params: Params,
+    site: Path,
+    logs: Path,
+    mounted: Callable[..., Path],
+    untouched: Untouched,
+    check: bool,
+) -> None:
+    """Two policies for it would undo each other in every run."""
+    there = mounted(site / "there", "--bind", str(logs))
+    first = params["directories"][0]
+    params["directories"].append({**first, "path": str(there), "group": "64003"})
+    with untouched():
+        result = run_module("log_directory", params, check=check)
+    problem = f"directories: '{there}' is the same directory as {logs}. Join the two"
+    _refused(result, (problem,), logs)
+
+
+@pytest.fixture
+def before_changing(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Return a function that acts once, when a path is recorded and not changed."""
+
+    def install(path: Path, act: Callable[[], object]) -> None:
+        real, once = Journal.record, iter([act])
+
+        def record(journal: Journal, entries: Sequence[Entry]) -> None:
+            real(journal, entries)
+            if any(entry.path == str(path) for entry in entries):
+                for each in once:
+                    each()
+
+        monkeypatch.setattr(Journal, "record", record)
+
+    return install
+
+
+def test_journal_directory_that_fills_up(
+    run_module: RunModule,
+    params: Params,
+    logs: Path,
+    mounted: Callable[..., Path],
+    listing: Listing,
+) -> None:
+    journal = Path(params["journal_dir"])
+    journal.mkdir(0o700)
+    mounted(journal, "-t", "tmpfs", "-o", "mode=0700,size=16k", "none")
+    for number in range(200):
+        (logs / f"{number}.log").touch()
+        os.chown(logs / f"{number}.log", 64001, 64001)
+    before = listing(logs)
+    result = run_module("log_directory", params)
+    parts = (
+        f"the journal in {journal}/run-1 cannot be written (No space left on device)",
+        "so nothing more was changed",
+        "Make room or repair the disk, then run again",
+    )
+    _refused(result, parts, logs)
+    changed = {path for path, state in listing(logs).items() if state != before[path]}
+    restore = {"journal_dir": str(journal)}
+    result = run_module("journal_restore", restore)
+    if result.get("failed"):  # nor is there room for the journal of that
+        _refused(result, ("cannot be written", "Make room"), logs)
+    subprocess.run(["mount", "-o", "remount,size=8m", journal], check=True)
+    assert len(changed) < len(before)
+    assert not run_module("journal_restore", restore).get("failed")
+    restored = listing(logs)
+    # All but ctime, which nobody can set.
+    assert {path: (*each[:6], each[7]) for path, each in restored.items()} == {
+        path: (*each[:6], each[7]) for path, each in before.items()
+    }
+    assert run_module("log_directory", params)["changed"]
+
+
+def _in_memory(site: Path, mounted: Callable[..., Path], params: Params) -> Path:
+    """Have the logs on a file system of their own, with one file."""
+    place = mounted(site / "tmpfs", "-t", "tmpfs", "-o", "mode=0755", "none")
+    logs = place / "logs"
+    logs.mkdir()
+    (logs / "app.log").touch(0o640)
+    for path in (logs, logs / "app.log"):
+        os.chown(path, 64001, 64001)
+    params["directories"][0]["path"] = str(logs)
+    return logs
+
+
+def test_file_system_that_becomes_read_only_meanwhile(
+    run_module: RunModule,
+    params: Params,
+    site: Path,
+    mounted: Callable[..., Path],
+    before_changing: Callable[..., None],
+) -> None:
+    logs = _in_memory(site, mounted, params)
+    remount = ["mount", "-o", "remount,ro", str(logs.parent)]
+    before_changing(logs / "app.log", lambda: subprocess.run(remount, check=True))
+    result = run_module("log_directory", params)
+    parts = (
+        "{logs}/app.log could not be changed: Read-only file system",
+        "What was done before stays and is in the journal; running again finishes it",
+    )
+    _refused(result, parts, logs)
+    result = run_module("log_directory", params)
+    _refused(result, ("is mounted read-only: {logs}", "remount it read-write"), logs)
+    subprocess.run(["mount", "-o", "remount,rw", logs.parent], check=True)
+    result = run_module("log_directory", params)
+    assert result["directories"][0]["changed_inodes"] == 1
+
+
+def test_file_system_that_is_mounted_over_the_logs_meanwhile(
+    run_module: RunModule,
+    params: Params,
+    site: Path,
+    mounted: Callable[..., Path],
+    before_changing: Callable[..., None],
+) -> None:
+    logs = _in_memory(site, mounted, params)
+
+    def mount() -> None:
+        mounted(logs, "-t", "tmpfs", "-o", "mode=0755,uid=64001", "none")
+
+    before_changing(logs / "app.log", mount)
+    result = run_module("log_directory", params)
+    parts = (
+        "{logs}: a file system was mounted or unmounted here meanwhile",
+        "Run again for what is here now",
+    )
+    _refused(result, parts, logs)
+    result = run_module("log_directory", params)
+    assert result["directories"][0]["changed_inodes"] == 1
+
+
+DAY = 86_400
+
+
+@pytest.fixture
+def jump(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
+    """Return a function that sets the clock of this process that many seconds on.
+
+    Not the machine's, which is everybody's. So no file has a time of that clock.
+    """
+    real, real_ns = time.time, time.time_ns
+    offset = [0.0]
+    monkeypatch.setattr(time, "time", lambda: real() + offset[0])
+    monkeypatch.setattr(time, "time_ns", lambda: real_ns() + int(offset[0] * 10**9))
+
+    def jump(seconds: float) -> None:
+        offset[0] += seconds
+
+    return jump
+
+
+def _changes(run_module: RunModule, params: Params, logs: Path, run_id: str) -> None:
+    """Repair a file that appeared, as the run ``run_id``."""
+    log = logs / f"{run_id}.log"
+    log.touch(0o640)
+    os.chown(log, 64001, 64001)
+    result = run_module("log_directory", {**params, "run_id": run_id})
+    assert result["changed"], result
+
+
+@pytest.mark.parametrize("seconds", [-400 * DAY, -1, -0.0001, 1, 30 * DAY])
+def test_clock_that_jumps_between_runs(
+    run_module: RunModule,
+    params: Params,
+    logs: Path,
+    jump: Callable[[float], None],
+    seconds: float,
+) -> None:
+    restore = {"journal_dir": params["journal_dir"]}
+    _changes(run_module, params, logs, "run-1")
+    for run_id in ("run-2", "run-3"):
+        jump(seconds)
+        _changes(run_module, params, logs, run_id)
+        assert run_module("journal_restore", restore, check=True)["run_id"] == run_id
+    jump(-2 * seconds)
+    _changes(run_module, params, logs, "run-4")
+    assert run_module("journal_restore", restore, check=True)["run_id"] == "run-4"
+    # The oldest are those that were made first, not those with the oldest clock.
+    _changes(run_module, {**params, "journal_keep": 2}, logs, "run-5")
+    left = sorted(os.listdir(params["journal_dir"]))
+    assert left == ["run-4", "run-5"]
+    result = run_module("journal_restore", restore)
+    assert (result["run_id"], result["restored"]) == ("run-5", 1)
+
+
+def test_clock_that_jumps_beyond_the_age_of_all_runs(
+    run_module: RunModule, params: Params, logs: Path, jump: Callable[[float], None]
+) -> None:
+    restore = {"journal_dir": params["journal_dir"]}
+    _changes(run_module, params, logs, "run-1")
+    jump(1000 * DAY)
+    _changes(run_module, params, logs, "run-2")
+    assert os.listdir(params["journal_dir"]) == ["run-2"]
+    jump(-1000 * DAY)
+    _changes(run_module, params, logs, "run-3")
+    assert sorted(os.listdir(params["journal_dir"])) == ["run-2", "run-3"]
+    assert run_module("journal_restore", restore)["run_id"] == "run-3"
+
+
+@pytest.mark.parametrize("seconds", [-1000 * DAY, -1, 1, 1000 * DAY])
+@pytest.mark.parametrize("where", ["logs", "app.log"])
+def test_clock_that_jumps_during_a_run(
+    run_module: RunModule,
+    params: Params,
+    logs: Path,
+    jump: Callable[[float], None],
+    before_changing: Callable[..., None],
+    seconds: float,
+    where: str,
+) -> None:
+    recorded = logs if where == "logs" else logs / where
+    before_changing(recorded, lambda: jump(seconds))
+    result = run_module("log_directory", params)
+    assert result["directories"][0]["changed_inodes"] == 4
+    assert not run_module("log_directory", {**params, "run_id": "run-2"})["changed"]
+    restore = {"journal_dir": params["journal_dir"]}
+    result = run_module("journal_restore", restore)
+    assert (result["run_id"], result["restored"]) == ("run-1", 4)
 
 
 @pytest.mark.parametrize("check", [True, False], ids=["check", "run"])

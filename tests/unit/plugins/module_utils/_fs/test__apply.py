@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterator
 from dataclasses import replace
@@ -30,6 +31,7 @@ from ansible_collections.logward.permissions.plugins.module_utils._errors import
 )
 from ansible_collections.logward.permissions.plugins.module_utils._fs import (
     change,
+    is_owners_doing,
     left_by,
     observe_fd,
     same_permissions,
@@ -40,7 +42,7 @@ from ansible_collections.logward.permissions.plugins.module_utils._fs._mounts im
 from ansible_collections.logward.permissions.plugins.module_utils._identity import (
     Identity,
 )
-from ansible_collections.logward.permissions.plugins.module_utils._plan import held
+from ansible_collections.logward.permissions.plugins.module_utils._rights import held
 
 WEB, QUEUE, GROUP = 64001, 64002, 64003
 NAMED = Acl(6, 4, 0, 6, ((QUEUE, 6),))
@@ -239,6 +241,32 @@ def test_what_the_kernel_kept_is_an_error(
     monkeypatch.setattr(os, "setxattr", lambda *_arguments: None)
     with pytest.raises(HostError, match="kept mode 0755 where 2775 was set"):
         change(fd, present, after, read_mounts())
+
+
+@pytest.mark.parametrize(
+    ("error", "is_mounted_read_only", "verdict"),
+    [
+        (errno.ENOSPC, False, True),
+        (errno.EDQUOT, False, True),
+        (errno.E2BIG, False, True),
+        (errno.EROFS, False, True),
+        (errno.EROFS, True, False),
+        (errno.EIO, False, False),
+        (errno.EPERM, False, False),
+    ],
+)
+def test_what_an_owner_can_do_to_an_inode(
+    site: Path,
+    mounted: Callable[..., Path],
+    error: int,
+    is_mounted_read_only: bool,
+    verdict: bool,
+) -> None:
+    options = "ro" if is_mounted_read_only else "rw"
+    place = mounted(site / "tmpfs", "-t", "tmpfs", "-o", options, "none")
+    fd = os.open(place, os.O_PATH)
+    assert is_owners_doing(fd, OSError(error, "")) is verdict
+    os.close(fd)
 
 
 def test_meaning_is_compared_and_not_bytes() -> None:

@@ -156,7 +156,7 @@ def test_processes_of_a_program(tmp_path: Path) -> None:
     for name, expected in (("a", {"g:a"}), ("b", {"g:b-00", "g:b-01"})):
         (service,) = of(f"supervisor:{name}", root) or ()
         assert isinstance(service, SupervisorProgram)
-        assert service.process_names() == expected
+        assert service.facts().names == expected
 
 
 @pytest.mark.parametrize(
