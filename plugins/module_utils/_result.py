@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from ._access import DIRECTORY, Inode
@@ -14,6 +15,9 @@ from ._identity import Identity, group_name, user_name
 from ._names import display
 from ._predict import Access, NextFile
 
+#: How many users, and how many groups, of an ACL are shown.
+_NAMED = 50
+
 
 def octal(mode: int) -> str:
     """Return four octal digits."""
@@ -22,7 +26,18 @@ def octal(mode: int) -> str:
 
 def acl_text(acl: Acl | None) -> str | None:
     """Return an ACL in one line, entries separated by commas."""
-    return None if acl is None else ",".join(to_lines(acl, user_name, group_name))
+    return None if acl is None else ",".join(_acl_lines(acl))
+
+
+def _acl_lines(acl: Acl) -> list[str]:
+    """Return the entries by name, of those that have names the first only.
+
+    An owner can give a file thousands of them, and have each looked up.
+    """
+    first = replace(acl, users=acl.users[:_NAMED], groups=acl.groups[:_NAMED])
+    lines = to_lines(first, user_name, group_name)
+    named, shown = (len(each.users) + len(each.groups) for each in (acl, first))
+    return lines if named == shown else [*lines, f"... and {named - shown:,} more"]
 
 
 def inode_fields(inode: Inode) -> dict[str, Any]:
@@ -126,9 +141,8 @@ def _lines(inode: Inode) -> list[str]:
         f"owner {user_name(inode.uid)}",
         f"group {group_name(inode.gid)}",
         f"mode  {octal(inode.mode)}",
-        *to_lines(inode.acl, user_name, group_name),
+        *_acl_lines(inode.acl),
     ]
     if inode.kind == DIRECTORY and inode.default_acl is not None:
-        default = to_lines(inode.default_acl, user_name, group_name)
-        lines += [f"default:{line}" for line in default]
+        lines += [f"default:{line}" for line in _acl_lines(inode.default_acl)]
     return [f"    {line}" for line in lines]
