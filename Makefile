@@ -55,6 +55,7 @@ help:
 	@echo 'make sanity     ansible-test sanity; ARGS="--test pylint" runs one'
 	@echo 'make unit       unit tests; ARGS="-k acl" goes to pytest,'
 	@echo '                SUITE=bullseye takes the Python of that release'
+	@echo "make debian     all parsers, on what Debian's packages install"
 	@echo "make fuzz       a million random decisions, held against the kernel's:"
 	@echo '                SEED=1234 replays a run, DECISIONS=20000 sets how many;'
 	@echo '                then the repair, attacked for ATTACK_SECONDS=60'
@@ -91,7 +92,7 @@ demo: setup
 FEWER := PROMISES=100 KILLS=6 ATTACK_SECONDS=3
 .PHONY: test
 test:
-	@tests/steps images lint sanity unit \
+	@tests/steps images lint sanity unit debian \
 	    'unit SUITE=bullseye $(FEWER)' 'unit SUITE=forky $(FEWER)' core \
 	    'molecule SUITE=bookworm' 'molecule SUITE=trixie'
 
@@ -163,6 +164,13 @@ fuzz:
 	    $(if $(SEED),--seed $(SEED)) $(if $(DECISIONS),--decisions $(DECISIONS))
 	@$(IN_ENV) LOGWARD_ATTACK_SECONDS=$(or $(ATTACK_SECONDS),60) \
 	    pytest -rP tests/unit/plugins/module_utils/test_attack.py
+
+# What Debian's packages configure, fetched and unpacked in .cache/debian. On Debian.
+.PHONY: debian
+debian:
+	@tests/setup unit
+	@$(IN_ENV) pytest $(or $(filter tests/debian%,$(ARGS)),tests/debian) \
+	    $(filter-out tests/debian%,$(ARGS))
 
 # Releases that need a newer Python than .venv may have. Debian trixie has one.
 .PHONY: core

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import textwrap
@@ -124,42 +125,29 @@ def show_access(audit: Play) -> None:
 
 
 def show_diff(remediation: Play) -> None:
-    """What changed: each inode's new entries, joined."""
+    """What each inode has now, and had not, as the diff says it."""
     (diff,) = remediation.result(REPAIR)["diff"]
-    before, after = blocks(diff["before"]), blocks(diff["after"])
-    for name, lines in after.items():
-        new = [line for line in lines if line not in before[name]]
-        own = [line for line in new if not line.startswith("default:")]
-        inherited = [line.partition(":")[2] for line in new if line not in own]
-        show_entries("logs/" if name == "." else name, own)
-        show_entries("next files inherit", inherited)
+    # What is too long for a line goes on in the next one, indented.
+    for line in diff["after"].replace("\n    ", " ").splitlines():
+        name, *fields = re.split(r"  | (?=default: )", line)
+        own = [field for field in fields if not field.startswith("default: ")]
+        inherited = [field.partition(": ")[2] for field in fields if field not in own]
+        show_fields("logs/" if name == "." else name, own)
+        show_fields("next files inherit", inherited)
 
 
-def show_entries(label: str, entries: list[str]) -> None:
+def show_fields(label: str, fields: list[str]) -> None:
     """What an inode gets, or nothing where that is nothing."""
-    if entries:
-        text = " ".join("=".join(entry.split()) for entry in entries)
+    if fields:
         print(
             textwrap.fill(
-                f"{label}  + {text}",
+                "  ".join([label, *fields]),
                 WIDTH,
                 initial_indent=INDENT,
                 subsequent_indent=INDENT + "    ",
                 break_on_hyphens=False,
             )
         )
-
-
-def blocks(text: str) -> dict[str, list[str]]:
-    """The indented lines of a diff's text, by the name above them."""
-    found: dict[str, list[str]] = {}
-    lines: list[str] = []
-    for line in text.splitlines():
-        if line.startswith(" "):
-            lines.append(line.strip())
-        else:
-            lines = found[line] = []
-    return found
 
 
 def say(when: str, text: str) -> None:

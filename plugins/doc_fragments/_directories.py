@@ -15,9 +15,10 @@ options:
       - The policy, one entry for each log directory.
       - With POSIX ACLs and the setgid bit it makes every next file writable for
         O(directories[].writers) and readable for O(directories[].readers), whoever creates it and
-        with whatever umask.
+        with whatever umask. O(directories[].strategy) has another way.
       - Regular files get at most read and write, never execute.
-      - Nobody loses what they have, and nobody gains but those who are named here.
+      - Nobody loses what they have, unless by O(directories[].other) or O(directories[].exact), and
+        nobody gains but those who are named here.
     type: list
     elements: dict
     required: true
@@ -49,7 +50,8 @@ options:
         type: str
       group:
         description:
-          - The group of directories and files. Left out, each keeps its own.
+          - The group of directories and files. Left out, each keeps its own, or with the strategy
+            V(group) gets that of O(directories[].path).
         type: str
       other:
         description:
@@ -60,6 +62,36 @@ options:
           - keep
           - none
         default: keep
+      strategy:
+        description:
+          - How everybody is let write.
+          - With V(acl), by the setgid bit and a default ACL, whatever umask a file is created with.
+          - With V(group), by the setgid bit and write for the group, to all of its members. No ACL
+            entry is added. It needs umask 0002 of whoever creates files; where one has another
+            umask, the next file is a finding. All writers must be members, and readers too, unless
+            they can read the directory already; else it is refused. Where members of a former
+            group would lose, an inode is left alone.
+          - A default ACL that is there overrides every umask, so V(group) keeps it with all that it
+            gives, and widens it for the group.
+          - With V(auto), it is V(acl) where the file system keeps ACLs, and V(group) elsewhere.
+        type: str
+        choices:
+          - auto
+          - acl
+          - group
+        default: auto
+      exact:
+        description:
+          - Whether to remove entries of access and default ACLs that name others than
+            O(directories[].writers), O(directories[].readers), O(directories[].owner) and
+            O(directories[].group). Who has what such an entry gives, and not otherwise, loses it.
+          - An entry stays if its user or group would have more without it, and nothing here grants
+            them that. It gives no more, then, than they would have without it. Where one of the
+            groups has to stay, all do.
+          - Where known members of a former group, or a former owner, would lose what no entry gave
+            them, the inode is left alone.
+        type: bool
+        default: false
       recurse:
         description:
           - Whether directories below O(directories[].path) belong to it.

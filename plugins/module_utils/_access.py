@@ -28,6 +28,14 @@ class Mount:
     acl_supported: bool = True
     group_from_directory: bool = False
 
+    @cached_property
+    def _hash(self) -> int:
+        return hash(tuple(getattr(self, each.name) for each in fields(self)))
+
+    def __hash__(self) -> int:
+        """Compute the hash once, as of inodes."""
+        return self._hash
+
 
 @dataclass(frozen=True)
 class Inode:
@@ -297,13 +305,22 @@ def _inherited(directory: Inode, request_mode: int, umask: int) -> Acl:
 
 def others_create(inode: Inode) -> bool:
     """Tell whether any identity but root may create names in a directory."""
+    return _others_hold(inode, WRITE | EXECUTE)
+
+
+def others_write(inode: Inode) -> bool:
+    """Tell whether any identity but root may write to a file."""
+    return _others_hold(inode, WRITE)
+
+
+def _others_hold(inode: Inode, wanted: int) -> bool:
     acl = in_force(inode.acl)
-    writing = [acl.other]
-    writing += [perm for uid, perm in acl.users if uid != 0]
-    writing += [perm for _gid, perm in acl.groups]
-    writing += [acl.user_obj] if inode.uid != 0 else []
-    writing += [acl.group_obj] if inode.gid != 0 else []
-    return any(perm & WRITE and perm & EXECUTE for perm in writing)
+    held = [acl.other]
+    held += [perm for uid, perm in acl.users if uid != 0]
+    held += [perm for _gid, perm in acl.groups]
+    held += [acl.user_obj] if inode.uid != 0 else []
+    held += [acl.group_obj] if inode.gid != 0 else []
+    return any(perm & wanted == wanted for perm in held)
 
 
 def exchangeable_by_others(place: Place) -> str | None:

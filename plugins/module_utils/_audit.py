@@ -7,7 +7,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ._discover import suggest_policy
@@ -18,6 +18,11 @@ from ._host import KernelSettings, read_kernel_settings
 from ._identity import user_name
 from ._judge import judged_inodes
 from ._laravel import application_of_logs, daily_log
+from ._managers._conflicts import (
+    NO_MANAGERS,
+    Managers,
+)
+from ._managers._observe import logs_of
 from ._names import display, path_fields
 from ._policy import Policy, parse_policies
 from ._predict import (
@@ -28,10 +33,20 @@ from ._result import (
     acl_text,
     identity_fields,
     inode_fields,
+    managed_file_fields,
     next_file_fields,
 )
 from ._survey import Survey, unreadable_findings
 from ._writers._source import NOBODY, Found, Problem
+
+
+@dataclass(frozen=True)
+class Host:
+    """What is known of a host, besides its directories."""
+
+    settings: KernelSettings
+    running: Found = NOBODY
+    managers: Managers = NO_MANAGERS
 
 
 def audit_host(
@@ -39,8 +54,11 @@ def audit_host(
     identities: Sequence[Mapping[str, Any]],
     max_listed: int,
     found: Found,
+    managers: Managers = NO_MANAGERS,
 ) -> dict[str, Any]:
     """Audit what is declared; without a declaration, what is found.
+
+    ``managers`` are asked what they will change.
 
     Raises OptionError for a declaration that cannot be meant.
     """
@@ -48,7 +66,7 @@ def audit_host(
     declared = directories if suggested is None else suggested
     nothing_found = suggested is not None and not suggested
     policies = [] if nothing_found else parse_policies(declared or [], identities)
-    result = audit(policies, max_listed, found)
+    result = audit(policies, max_listed, found, managers)
     unseen = () if _is_root() or policies else (_unseen(),)
     result["problems"] = [
         {
@@ -57,7 +75,9 @@ def audit_host(
             "severity": WARNING,
             "message": each.message,
         }
-        for each in (*found.problems, *unseen)
+        for each in dict.fromkeys(
+            (*found.problems, *managers.problems, *result.pop("problems"), *unseen)
+        )
     ]
     if suggested is not None:
         result["suggested_policy"] = suggested
@@ -65,33 +85,35 @@ def audit_host(
 
 
 def audit(
-    policies: Sequence[Policy], max_listed: int, running: Found = NOBODY
+    policies: Sequence[Policy],
+    max_listed: int,
+    running: Found = NOBODY,
+    managers: Managers = NO_MANAGERS,
 ) -> dict[str, Any]:
     """Return what ``log_directory_info`` returns for the policies' directories.
 
     ``max_listed`` bounds the files listed in full; totals count all.
-    ``running`` are the processes that write below the directories. What may not
-    be read is a finding. Raises HostError where a directory cannot be opened
-    safely.
+    ``running`` are the processes that write below the directories, ``managers``
+    whoever may change them back. What may not be read is a finding. Raises
+    HostError where a directory cannot be opened safely.
     """
     settings = read_kernel_settings()
-    directories = [
-        _audit_directory(each, max_listed, settings, running) for each in policies
-    ]
+    host = Host(settings, running, managers)
+    directories = [_audit_directory(each, max_listed, host) for each in policies]
+    problems = [each for entry in directories for each in entry.pop("problems", ())]
     return {
+        "problems": problems,
         "directories": directories,
         "compliant": all(each["compliant"] for each in directories),
         "findings_total": sum(len(each["findings"]) for each in directories),
     }
 
 
-def _audit_directory(
-    policy: Policy, max_listed: int, settings: KernelSettings, running: Found
-) -> dict[str, Any]:
+def _audit_directory(policy: Policy, max_listed: int, host: Host) -> dict[str, Any]:
     try:
         with closing(Tree(policy.path)) as tree:
-            survey = Survey(policy, tree, settings, running)
-            return _directory_result(survey, max_listed)
+            survey = Survey(policy, tree, host.settings, host.running)
+            return _directory_result(survey, max_listed, host.managers)
     except MissingDirectory:
         if not policy.skip_missing:
             raise
@@ -150,11 +172,16 @@ def _unseen() -> Problem:
     return Problem("/proc", 0, f"{user} may not see {_UNSEEN}: {remedy}")
 
 
-def _directory_result(survey: Survey, max_listed: int) -> dict[str, Any]:
+def _directory_result(
+    survey: Survey, max_listed: int, managers: Managers
+) -> dict[str, Any]:
     """Walk a directory and return its part of the result."""
     policy, place = survey.policy, survey.place
     findings = Findings()
-    for finding in (*survey.findings(), *_daily(policy.path), *_not_root(policy)):
+    logs = logs_of(survey)
+    answer = managers.answer(logs)
+    own = (*survey.findings(), *_daily(policy.path), *_not_root(policy))
+    for finding in (*own, *answer.findings):
         findings.add(finding)
     judged = judged_inodes(survey, max_listed)
     for finding, count in judged.findings:
@@ -177,12 +204,14 @@ def _directory_result(survey: Survey, max_listed: int) -> dict[str, Any]:
         "identities": [identity_fields(each) for each in policy.identities],
         "next_file": [
             next_file_fields(file) for file in next_files(policy, survey.places.before)
-        ],
+        ]
+        + [managed_file_fields(logs, file) for file in answer.files],
         "files": judged.files[:max_listed],
         "totals": judged.totals,
         "findings": findings.results(),
         "compliant": not findings.has_errors,
         "changes_needed": judged.totals["to_change"] > 0,
+        "problems": answer.problems,
     }
 
 

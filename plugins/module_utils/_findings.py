@@ -38,7 +38,8 @@ KINDS = {
     "next_file_writer_denied": Kind(
         ERROR,
         "A writer will be locked out of the next log file",
-        "run the remediate playbook before the next file appears",
+        "run the remediate playbook before the next file appears; with strategy: "
+        "group, set the umask of its creator to 0002",
     ),
     "reader_denied": Kind(
         WARNING, "A reader cannot read a log file", "run the remediate playbook"
@@ -66,7 +67,13 @@ KINDS = {
     "acl_unsupported": Kind(
         ERROR,
         "The file system keeps no POSIX ACLs",
-        "mount it with ACLs, or move the logs to a file system that has them",
+        "set strategy: group, mount it with ACLs, or move the logs to a file system "
+        "that has them",
+    ),
+    "group_unfit": Kind(
+        ERROR,
+        "The group alone cannot give everybody what the policy names",
+        "add who is missing to the group, or set strategy: acl",
     ),
     "ancestor_untrusted": Kind(
         ERROR,
@@ -91,7 +98,8 @@ KINDS = {
     "rights_conflict": Kind(
         WARNING,
         "The policy cannot be reached without taking rights away",
-        "remove the negative permissions (group or owner below other) by hand",
+        "remove the negative permissions (group or owner below other) by hand, or "
+        "name who would lose in the policy",
     ),
     "undeclared_writer": Kind(
         WARNING,
@@ -117,6 +125,81 @@ KINDS = {
         INFO,
         "A process writes a log that was deleted",
         "have it open its log again: reload or restart it",
+    ),
+    "logrotate_locks_out": Kind(
+        ERROR,
+        "logrotate will make a log that a writer cannot append to",
+        "run the remediate playbook before the log is rotated",
+    ),
+    "logrotate_insecure": Kind(
+        WARNING,
+        "logrotate refuses to rotate logs here, and they grow",
+        "add `su USER GROUP` to its stanza (the module logrotate_stanza does)",
+    ),
+    "logrotate_su_denied": Kind(
+        WARNING,
+        "logrotate rotates as somebody who may not, and logs grow",
+        "name a writer of the directory in `su`",
+    ),
+    "logrotate_duplicate": Kind(
+        WARNING,
+        "Two stanzas of logrotate name the same log",
+        "take it out of one of the two",
+    ),
+    "tmpfiles_locks_out": Kind(
+        ERROR,
+        "systemd-tmpfiles will lock a writer out, at boot",
+        "take mode, user and group out of its line",
+    ),
+    "tmpfiles_resets": Kind(
+        WARNING,
+        "systemd-tmpfiles sets back what a repair set, at boot",
+        "take mode, user and group out of its line",
+    ),
+    "tmpfiles_cleans": Kind(
+        INFO,
+        "systemd-tmpfiles removes old logs",
+        "exclude the directory with a line of type x, if they are to be kept",
+    ),
+    "logs_directory_locks_out": Kind(
+        ERROR,
+        "systemd will lock a writer out when it starts a service",
+        "take the directory out of LogsDirectory= and its like",
+    ),
+    "logs_directory_resets": Kind(
+        WARNING,
+        "systemd sets back what a repair set when it starts a service",
+        "take the directory out of LogsDirectory= and its like",
+    ),
+    "monolog_locks_out": Kind(
+        ERROR,
+        "The application sets a mode that locks a writer out",
+        "remove `permission` from the channel",
+    ),
+    "monolog_permission": Kind(
+        WARNING,
+        "The application sets the mode of its logs at each open",
+        "remove `permission` from the channel",
+    ),
+    "supervisor_locks_out": Kind(
+        ERROR,
+        "supervisord will make a log that a writer cannot append to",
+        "give the program a log of its own in stdout_logfile",
+    ),
+    "supervisor_rotates": Kind(
+        INFO,
+        "supervisord rotates, or names, logs itself",
+        "leave them out of logrotate",
+    ),
+    "hardening_locks_out": Kind(
+        ERROR,
+        "A job will change permissions such that a writer is locked out",
+        "leave the log directory out of it",
+    ),
+    "hardening_job": Kind(
+        WARNING,
+        "A job changes permissions of logs",
+        "leave the log directory out of it",
     ),
     "foreign_owner": Kind(
         WARNING,

@@ -31,6 +31,27 @@ def require_root() -> None:
         )
 
 
+def require_debian(root: str = "/") -> None:
+    """Raise HostError on other families: their services have not been tried."""
+    family = {"debian"} & _families(os.path.join(root, "etc/os-release"))
+    if not family:
+        raise HostError(
+            "the modules for services know Debian and what is made from it, and this "
+            "host is something else (/etc/os-release). Set the umask by hand here"
+        )
+
+
+def _families(path: str) -> set[str]:
+    """Return ID and ID_LIKE of os-release(5)."""
+    try:
+        with open(path, encoding="utf-8", errors="replace") as lines:
+            pairs = [line.strip().partition("=")[::2] for line in lines]
+    except OSError:
+        return set()
+    wanted = (value for key, value in pairs if key in ("ID", "ID_LIKE"))
+    return {word for value in wanted for word in value.strip("\"'").split()}
+
+
 def read_kernel_settings() -> KernelSettings:
     """Read the sysctls; a kernel without one has no such protection."""
     return KernelSettings(

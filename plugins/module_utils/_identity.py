@@ -91,23 +91,52 @@ def resolve(
     if name in declared:
         return _from_declaration(declared[name])
     if name.startswith("@"):
-        gid = resolve_gid(name[1:], option)
-        nobody = _stranger(gid)
-        return Identity(
-            name,
-            name,
-            nobody,
-            nobody,
-            frozenset({gid}),
-            source="name_service",
-            is_group=True,
-        )
+        return _members(name, resolve_gid(name[1:], option))
     account = _account(name)
     if account is not None:
         groups = frozenset(os.getgrouplist(account.pw_name, account.pw_gid))
         return _user(name, account.pw_uid, account.pw_gid, groups, "name_service")
     uid = resolve_uid(name, option)
     return _user(name, uid, _stranger(uid), frozenset(), "number")
+
+
+def members(gid: int) -> Identity:
+    """Return whoever is in a group, and in no other."""
+    return _members(f"@{group_name(gid)}", gid)
+
+
+def _members(name: str, gid: int) -> Identity:
+    nobody = _stranger(gid)
+    return Identity(
+        name,
+        name,
+        nobody,
+        nobody,
+        frozenset({gid}),
+        source="name_service",
+        is_group=True,
+    )
+
+
+@lru_cache(maxsize=1024)
+def known_members(gid: int) -> tuple[Identity, ...]:
+    """Return whom the name service counts among a group's members, root left out.
+
+    Those of a group without a name are nobody's.
+    """
+    try:
+        names = {*grp.getgrgid(gid).gr_mem}
+    except (KeyError, OverflowError):
+        names = set()
+    uids = {account.pw_uid for account in pwd.getpwall() if account.pw_gid == gid}
+    uids |= {account.pw_uid for account in map(_account, names) if account}
+    return tuple(identity_of(uid) for uid in sorted(uids - {0}))
+
+
+@lru_cache(maxsize=1024)
+def identity_of(uid: int) -> Identity:
+    """Return a uid with the groups that the name service gives it, if any."""
+    return resolve(str(uid), "", {})
 
 
 def _stranger(number: int) -> int:
@@ -160,8 +189,11 @@ def _from_declaration(declaration: Mapping[str, Any]) -> Identity:
 
 
 def _octal(text: str | None, option: str, default: int) -> int:
-    if text is None:
-        return default
+    return default if text is None else checked_octal(text, option)
+
+
+def checked_octal(text: str, option: str) -> int:
+    """Return a umask or mode of four octal digits; OptionError if it is none."""
     if not _OCTAL.fullmatch(text):
         raise OptionError(
             option,

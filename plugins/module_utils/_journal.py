@@ -2,14 +2,14 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The journal: what was there before a change, on disk before the change.
 
-A run has a directory; every module call that writes adds a numbered file of
-JSON lines to it. The first line says whose it is; entries follow in batches.
-A batch is synced to disk before its first inode is changed: one fsync for up
-to ``BATCH`` inodes, and the guarantee is the same as with one for each. What
-the trade costs is that after a crash some entries may describe changes that
-were never made; they are told by the present state, which equals *before*.
-Each batch ends with a digest of all bytes so far, so that a torn or edited
-file can be told from a whole one. ``_runs`` reads it.
+A run has a directory; every process of a module call that writes adds a
+numbered file of JSON lines to it. The first line says whose it is; entries
+follow in batches. A batch is synced to disk before its first inode is changed:
+one fsync for up to ``BATCH`` inodes, and the guarantee is the same as with one
+for each. What the trade costs is that after a crash some entries may describe
+changes that were never made; they are told by the present state, which equals
+*before*. Each batch ends with a digest of all bytes so far, so that a torn or
+edited file can be told from a whole one. ``_runs`` reads it.
 """
 
 from __future__ import annotations
@@ -23,12 +23,13 @@ import re
 import socket
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from functools import lru_cache, partial
-from typing import Any, Callable
+from functools import lru_cache
+from typing import Any, Callable, NamedTuple
 
 from ._access import Inode
 from ._acl import Acl, encode
+from ._edits import EditEntry
+from ._edits import as_json as edit_as_json
 from ._errors import HostError, OptionError
 from ._fs import (
     Stamp,
@@ -46,8 +47,7 @@ INODE = "inode"
 _RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
-@dataclass(frozen=True)
-class Entry:
+class Entry(NamedTuple):
     """One inode that is about to change. ``path`` is absolute."""
 
     path: str
@@ -93,11 +93,11 @@ def check_journal_directory(journal_dir: str) -> None:
 
 
 class Journal:
-    """The file that one module call writes; nothing exists until it does.
+    """The file that one process of a module call writes, once it does.
 
     ``restores`` is the run that is being taken back, where one is; ``newest_ns``
     tells when the newest run was made, which this one comes after even if the
-    clock was set back since.
+    clock was set back since. ``time_ns`` is the time of the run, where there is one.
     """
 
     def __init__(
@@ -106,9 +106,12 @@ class Journal:
         run_id: str,
         restores: str | None = None,
         newest_ns: Callable[[str], int] = lambda _journal_dir: 0,
+        time_ns: int = 0,
     ) -> None:
         """Name the run. Raises nothing: the first batch opens the file."""
-        self._newest_ns = partial(newest_ns, journal_dir)
+        self._newest_ns = newest_ns
+        self._time_ns = time_ns
+        self._journal_dir = journal_dir
         self._directory = os.path.join(journal_dir, run_id)
         self._run_id = run_id
         self._restores = restores
@@ -120,13 +123,29 @@ class Journal:
         if self._fd is not None:
             os.close(self._fd)
 
-    def record(self, entries: Sequence[Entry]) -> None:
+    def of_second_process(self) -> Journal:
+        """Return the journal of another process that does a part of the same call.
+
+        It has a file of its own, which says the same time where this one has one.
+        """
+        return type(self)(
+            self._journal_dir,
+            self._run_id,
+            self._restores,
+            self._newest_ns,
+            self._time_ns,
+        )
+
+    def record(self, entries: Sequence[Entry | EditEntry]) -> None:
         """Put a batch on disk. HostError if it is not there for certain."""
         try:
             if self._fd is None:
-                time_ns = max(time.time_ns(), self._newest_ns() + 1000)
+                if not self._time_ns:
+                    self._time_ns = max(
+                        time.time_ns(), self._newest_ns(self._journal_dir) + 1000
+                    )
                 self._fd = self._create()
-                self._write(self._fd, [_json(self._header(time_ns))])
+                self._write(self._fd, [_json(self._header(self._time_ns))])
             self._write(self._fd, map(_as_json, entries))
             self._write(self._fd, [_json({"sha256": self._digest.hexdigest()})])
             _sync(self._fd)
@@ -181,7 +200,9 @@ def _json(record: Mapping[str, Any]) -> str:
     return json.dumps(record, separators=(",", ":"))
 
 
-def _as_json(entry: Entry) -> str:
+def _as_json(entry: Entry | EditEntry) -> str:
+    if isinstance(entry, EditEntry):
+        return edit_as_json(entry, json.loads(_state(entry.inode)))
     stamp = entry.stamp
     born_ns = "null" if stamp.born_ns is None else stamp.born_ns
     return (

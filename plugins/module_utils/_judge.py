@@ -7,26 +7,22 @@ It only reads, so a large directory is judged by two processes at once.
 
 from __future__ import annotations
 
-import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from ._access import DIRECTORY, REGULAR
 from ._child import Child
 from ._findings import Finding, Findings
-from ._fs import WHOLE, Share
+from ._fs import HALVES, WHOLE, Known, Share
 from ._names import display, path_fields
 from ._policy import Policy
 from ._predict import AccessTable, access_to
 from ._result import access_fields, inode_fields
 from ._running import root_findings
-from ._survey import Step, Survey
+from ._survey import Change, Step, Survey
 from ._writers._source import Found
 
-#: How many names in a directory make it worth a second process, which takes
-#: some milliseconds to start.
-_WORTH_A_PROCESS = 100
 _PLURALS = {REGULAR: "files", DIRECTORY: "directories"}
 
 
@@ -61,19 +57,23 @@ class Judged:
 
 def judged_inodes(survey: Survey, max_listed: int) -> Judged:
     """Judge all inodes; those of a large directory in two processes."""
-    if survey.walk.names < _WORTH_A_PROCESS or len(os.sched_getaffinity(0)) < 2:
-        return _judged(survey, max_listed, WHOLE)
-    first, second = Share(0, 2), Share(1, 2)
-    with Child(lambda: _judged(survey, max_listed, second).as_json()) as child:
-        judged = _judged(survey, max_listed, first)
+    judge = _Judge(survey.policy, survey.running, max_listed)
+    judge.judge_all(survey.first(judge.known))
+    if not survey.is_large:
+        return _judged(survey, judge, WHOLE)
+    first, second = HALVES
+
+    def others() -> Judged:
+        survey.walk.count_anew()
+        return _judged(survey, judge.anew(), second)
+
+    with Child(lambda: others().as_json()) as child:
+        judged = _judged(survey, judge, first)
         return judged + Judged.from_json(child.result())
 
 
-def _judged(survey: Survey, max_listed: int, share: Share) -> Judged:
-    judge = _Judge(survey.policy, survey.running, max_listed)
-    for step in survey.steps(lambda change: judge.table.known(change.before), share):
-        judge.judge(step)
-        step.close()
+def _judged(survey: Survey, judge: _Judge, share: Share) -> Judged:
+    judge.judge_all(survey.others(judge.known, share))
     walk = survey.walk
     totals = {**judge.totals, "vanished": walk.vanished, "unreadable": walk.unreadable}
     totals["files"] += walk.counted
@@ -91,6 +91,21 @@ class _Judge:
         self.totals = dict.fromkeys(("files", "directories", "others", "to_change"), 0)
         self._running = running
         self._max_listed = max_listed
+
+    def anew(self) -> _Judge:
+        """Return one that has judged nothing yet."""
+        return _Judge(self.table.policy, self._running, self._max_listed)
+
+    def known(self, change: Change) -> Known:
+        """Return the files that need no second look in a directory."""
+        return self.table.known(change.before)
+
+    def judge_all(self, groups: Iterable[Sequence[Step]]) -> None:
+        """Judge steps, and let go of what they pin."""
+        for group in groups:
+            for step in group:
+                self.judge(step)
+                step.close()
 
     def judge(self, step: Step) -> None:
         """Count a step, and list it if there is still room."""

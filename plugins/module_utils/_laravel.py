@@ -70,6 +70,17 @@ def daily_log(application: str) -> DailyLog | None:
     return None
 
 
+def env_value(application: str, key: str) -> str | None:
+    """Return the value of one key of ``.env`` if it is a word; else None."""
+    try:
+        text = read_text(os.path.join(application, ".env"))
+    except OSError:
+        return None
+    written = dict(_ENTRY.findall(text)).get(key)
+    value = None if written is None else written.strip("\"'")
+    return value if value is not None and _WORD.fullmatch(value) else None
+
+
 def _settings(text: str) -> dict[str, str]:
     """Return the keys that decide, and only those whose value is a word."""
     found = {}

@@ -28,7 +28,13 @@ def policy_options() -> dict[str, Any]:
                     "default": "keep",
                     "choices": ["keep", "none"],
                 },
+                "strategy": {
+                    "type": "str",
+                    "default": "auto",
+                    "choices": ["auto", "acl", "group"],
+                },
                 "recurse": {"type": "bool", "default": True},
+                "exact": {"type": "bool", "default": False},
                 "exclude": {
                     "type": "list",
                     "elements": "str",
@@ -63,6 +69,11 @@ def journal_options() -> dict[str, Any]:
         "journal_dir": {"type": "path", "default": "/var/lib/logward/journal"},
         "lock_timeout": {"type": "int", "default": 60},
     }
+
+
+def service_options() -> dict[str, Any]:
+    """Return the argument spec of ``services``."""
+    return {"services": {"type": "list", "elements": "str", "required": True}}
 
 
 def checked_count(params: Mapping[str, Any], option: str) -> int:

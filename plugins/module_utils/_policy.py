@@ -18,6 +18,7 @@ from ._errors import OptionError
 from ._identity import (
     Identity,
     declared_by_name,
+    group_name,
     resolve,
     resolve_gid,
 )
@@ -66,6 +67,9 @@ _SYSTEM_TREES = (
     "/var/spool/cron",
 )
 _PATH_MAX = 4095
+#: How everybody is let write: by entries for each, by one group for all, or by
+#: the first one that the file system has.
+BY_ACL, BY_GROUP, AUTO = "acl", "group", "auto"
 
 
 @dataclass(frozen=True)
@@ -83,7 +87,7 @@ class Policy:
     ``others`` are declared identities that are granted nothing: their access
     is reported, and must not change; so are ``running`` ones, which differ
     from all that are declared. ``owner`` and ``group`` are None where
-    the present ones are kept.
+    the present ones are kept. ``exact`` takes away entries that name others.
     """
 
     path: str
@@ -94,6 +98,8 @@ class Policy:
     owner: Identity | None = None
     group: int | None = None
     keep_other: bool = True
+    strategy: str = AUTO
+    exact: bool = False
     recurse: bool = True
     exclude: tuple[str, ...] = ()
     skip_missing: bool = False
@@ -126,6 +132,19 @@ class Policy:
         """
         uids = {writer.uid for writer in self.writers if not writer.is_group}
         return frozenset(uids - {0})
+
+    @property
+    def named_uids(self) -> frozenset[int]:
+        """The uids whose entries are the policy's."""
+        named = {each.uid for each in self.writers + self.readers if not each.is_group}
+        return frozenset(named | ({self.owner.uid} if self.owner else set()))
+
+    @property
+    def named_gids(self) -> frozenset[int]:
+        """The gids whose entries are the policy's."""
+        groups = [each.groups for each in self.writers + self.readers if each.is_group]
+        own = set() if self.group is None else {self.group}
+        return frozenset(own.union(*groups))
 
     @property
     def root_writes(self) -> bool:
@@ -226,7 +245,7 @@ def _parse(
     others = [
         resolve(name, "identities", declared) for name in declared if name not in named
     ]
-    return Policy(
+    policy = Policy(
         path=path,
         writers=writers,
         readers=readers,
@@ -234,10 +253,67 @@ def _parse(
         owner=None if owner is None else _owner(owner, f"{option}.owner", declared),
         group=None if group is None else resolve_gid(group, f"{option}.group"),
         keep_other=declaration.get("other", "keep") == "keep",
+        strategy=declaration.get("strategy", AUTO),
+        exact=declaration.get("exact", False),
         recurse=declaration.get("recurse", True),
         exclude=_excluded_globs(declaration, f"{option}.exclude"),
         skip_missing=declaration.get("missing") == "skip",
     )
+    _refuse_misfit(policy, option)
+    return policy
+
+
+@dataclass(frozen=True)
+class Misfit:
+    """Whom a group does not give what the policy names, under which option."""
+
+    key: str
+    identity: Identity
+    problem: str
+    group: str
+
+    @property
+    def described(self) -> str:
+        """Option, value and problem, where it is known only in the directory."""
+        return f"directories.{self.key}: {self.identity.name!r} {self.problem}"
+
+    @property
+    def remedy(self) -> str:
+        """The part of the remedy that does not depend on the directory."""
+        return f"add {self.identity.name} to the group {self.group}"
+
+
+def group_misfit(
+    policy: Policy, gid: int, reads: Callable[[Identity], bool]
+) -> Misfit | None:
+    """Return whom the group alone could not let write or read, or None.
+
+    ``reads`` tells who can read although not in the group.
+    """
+    group = group_name(gid)
+    problem = f"is not in the group {group}, by which strategy: group lets all"
+    for writer in policy.writers:
+        if not writer.in_group(gid) and "cap_dac_override" not in writer.capabilities:
+            return Misfit("writers", writer, f"{problem} write", group)
+    for reader in policy.readers:
+        if not reader.in_group(gid) and not reads(reader):
+            return Misfit("readers", reader, f"{problem} read", group)
+    return None
+
+
+def _refuse_misfit(policy: Policy, option: str) -> None:
+    """Refuse what can be no directory's; the directory decides the rest."""
+    if policy.strategy != BY_GROUP or policy.group is None:
+        return
+    misfit = group_misfit(policy, policy.group, lambda _reader: policy.keep_other)
+    if misfit is not None:
+        remedy = misfit.remedy
+        raise OptionError(
+            f"{option}.{misfit.key}",
+            misfit.identity.name,
+            misfit.problem,
+            f"{remedy[0].upper()}{remedy[1:]}, or set strategy: acl",
+        )
 
 
 def _resolve_all(

@@ -25,7 +25,7 @@ from ._findings import KINDS, Finding, described, explain
 from ._fs import Known
 from ._identity import STRANGER, Identity, group_name, user_name
 from ._names import display
-from ._policy import Policy
+from ._policy import BY_GROUP, Policy
 
 _DISTINCT_INODES = 4096
 
@@ -150,9 +150,10 @@ def _file_findings(
             f"{role}_denied",
             path,
             row.identity.name,
-            _described(inode),
+            described_inode(inode),
             explain(row.identity.name, row.operation, display(path), row.verdict),
-            _remedy(policy, row.identity, row.verdict),
+            _remedy(policy, row.identity, row.verdict)
+            or _membership_remedy(policy, row.identity, inode),
         )
 
 
@@ -174,17 +175,19 @@ def _next_file_findings(
                 _remedy(policy, file.creator, file.verdict),
             )
             continue
-        evidence = _described(file.inode)
+        evidence = described_inode(file.inode)
         what = f"the next file that {creator} creates{where} ({evidence})"
         for role, row in _lacking(policy, policy.writers, file.access):
             yield Finding(
                 f"next_file_{role}_denied",
                 path,
                 f"{row.identity.name} (created by {creator})",
-                _described(file.inode, creator),
+                described_inode(file.inode, creator),
                 explain(row.identity.name, row.operation, what, row.verdict),
                 _remedy(policy, row.identity, row.verdict)
-                or _request_remedy(file.creator),
+                or _request_remedy(file.creator)
+                or _membership_remedy(policy, row.identity, file.inode)
+                or _umask_remedy(policy, file.creator, file.inode),
             )
 
 
@@ -219,10 +222,36 @@ def _request_remedy(creator: Identity) -> str | None:
     )
 
 
+def _membership_remedy(policy: Policy, identity: Identity, log: Inode) -> str | None:
+    """Return what to do where access is the group's, for who is not in it."""
+    gid = policy.group
+    if policy.strategy != BY_GROUP or gid is None or identity.in_group(gid):
+        return None
+    return f"add {identity.name} to the group {group_name(gid)}{_or_acl(log)}"
+
+
+def _umask_remedy(policy: Policy, creator: Identity, inode: Inode) -> str | None:
+    """Return what to do where the creator's umask decides for the group."""
+    denied = creator.umask & 0o060
+    if policy.strategy != BY_GROUP or not denied or not inode.acl.is_minimal:
+        return None
+    first = "" if inode.gid == policy.group else "run the remediate playbook, and "
+    return (
+        f"{first}set the umask of {creator.name} to 0002 (it is {creator.umask:04o})"
+        f"{_or_acl(inode)}"
+    )
+
+
+def _or_acl(log: Inode) -> str:
+    if log.mount.acl_supported:
+        return ", or set strategy: acl"
+    return f", for {log.mount.type} keeps no ACLs"
+
+
 def finding_of(code: str, path: str, inode: Inode) -> Finding:
     """Return a finding that says no more than its title, of an inode."""
     message = f"{KINDS[code].title}: {display(path)}"
-    return Finding(code, path, user_name(inode.uid), _described(inode), message)
+    return Finding(code, path, user_name(inode.uid), described_inode(inode), message)
 
 
 def missing_directory(policy: Policy) -> Finding:
@@ -232,7 +261,8 @@ def missing_directory(policy: Policy) -> Finding:
     return Finding("missing_directory", policy.path, shown, "", message)
 
 
-def _described(inode: Inode, creator: str | None = None) -> str:
+def described_inode(inode: Inode, creator: str | None = None) -> str:
+    """Return an inode in few words, as evidence."""
     return described(user_name(inode.uid), group_name(inode.gid), inode.mode, creator)
 
 
@@ -256,7 +286,7 @@ def place_findings(policy: Policy, place: Place) -> Iterator[Finding]:
             "root_writes_untrusted",
             policy.path,
             root.name,
-            _described(place.inode),
+            described_inode(place.inode),
             f"{root.name} opens files in a directory in which others create "
             "names: they could lead it to any file of the host",
         )
@@ -304,7 +334,7 @@ def next_file_losses(policy: Policy, before: Place, after: Place) -> Iterator[Fi
                     "next_file_narrowed",
                     policy.path,
                     identity.name,
-                    _described(inode, creator.name),
+                    described_inode(inode, creator.name),
                     f"{identity.name} can {operation} what {creator.name} creates "
                     "today, and will not after the repair",
                 )

@@ -18,6 +18,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from ._access import REGULAR, SETGID, SETUID, Inode
+from ._diff import Diff
+from ._edits import EditEntry
 from ._errors import HostError
 from ._fs import (
     ChangedMeanwhile,
@@ -46,10 +48,8 @@ from ._lock import check_lock_directory, checked_lock_timeout, host_lock
 from ._names import display, path_fields
 from ._plan import change_refusal
 from ._policy import checked_path
-from ._result import Diff
+from ._restore_edits import AS_BEFORE, RESTORE, EditRestore
 from ._runs import Run, Runs, newest_ns
-
-_RESTORE, _AS_BEFORE = "restore", "as_before"
 
 
 @dataclass(frozen=True)
@@ -112,10 +112,10 @@ def judge(entry: Entry, found: Observation) -> str:
     if found.stamp != entry.stamp:
         return "exchanged"
     if same_permissions(present, after):
-        return _AS_BEFORE
+        return AS_BEFORE
     if not left_by(entry.before, entry.after, present):
         return "changed_since"
-    return _refusal(entry, present) or _RESTORE
+    return _refusal(entry, present) or RESTORE
 
 
 def _refusal(entry: Entry, present: Inode) -> str | None:
@@ -154,6 +154,8 @@ class _Restore:
         self._left_alone: Counter[str] = Counter()
         self._examples: dict[str, str] = {}
         self._pretended: dict[Stamp, Inode] = {}
+        self._edits = EditRestore(journal)
+        self._files: list[tuple[str, Mapping[str, str]]] = []
 
     def run(self) -> dict[str, Any]:
         """Restore what each batch recorded, the last one first."""
@@ -162,7 +164,22 @@ class _Restore:
                 self._take(batch, paths)
         return self._result()
 
-    def _take(self, batch: Sequence[Entry], paths: Paths) -> None:
+    def _take(self, batch: Sequence[Entry | EditEntry], paths: Paths) -> None:
+        self._take_inodes([each for each in batch if isinstance(each, Entry)], paths)
+        for each in batch:
+            if isinstance(each, EditEntry):
+                self._take_edit(each)
+
+    def _take_edit(self, entry: EditEntry) -> None:
+        done = self._edits.undo(entry)
+        if done.diff is not None:
+            self._files.append((entry.path, done.diff))
+        elif done.verdict == AS_BEFORE:
+            self._as_before += 1
+        else:
+            self._leave(done.verdict, entry)
+
+    def _take_inodes(self, batch: Sequence[Entry], paths: Paths) -> None:
         with ExitStack() as pins:
             found = [self._pinned(entry, paths, pins) for entry in batch]
             pinned = [each for each in found if each is not None]
@@ -185,11 +202,11 @@ class _Restore:
         observed = self._observe(fd)
         verdict = judge(entry, observed)
         privileged = observed.inode.kind == REGULAR and has_capability(fd)
-        if verdict == _RESTORE and privileged:
+        if verdict == RESTORE and privileged:
             verdict = "privileged_file"
-        if verdict == _RESTORE:
+        if verdict == RESTORE:
             return _Pinned(entry, observed.inode, fd)
-        if verdict == _AS_BEFORE:
+        if verdict == AS_BEFORE:
             self._as_before += 1
         else:
             self._leave(verdict, entry)
@@ -227,17 +244,18 @@ class _Restore:
         self._restored -= 1
         self._leave(reason, entry)
 
-    def _leave(self, reason: str, entry: Entry) -> None:
+    def _leave(self, reason: str, entry: Entry | EditEntry) -> None:
         self._left_alone[reason] += 1
         self._examples.setdefault(reason, entry.path)
 
     def _result(self) -> dict[str, Any]:
         diff = self._diff.result()
         return {
-            "changed": self._restored > 0,
-            "diff": [diff] if diff else [],
+            "changed": self._restored > 0 or bool(self._files),
+            "diff": ([diff] if diff else []) + [diff for _path, diff in self._files],
             "run_id": self._run.run_id,
             "restored": self._restored,
+            "files": [path_fields(path) for path, _diff in self._files],
             "as_before": self._as_before,
             "ignored_entries": self._run.ignored,
             # Not "skipped": a task that returns that has not run, for Ansible.

@@ -4,19 +4,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
-from ._access import DIRECTORY, Inode
-from ._acl import Acl, to_lines
+from ._access import Inode, Place, may_create
+from ._acl import Acl, shortened, to_lines
 from ._findings import explain
 from ._identity import Identity, group_name, user_name
+from ._managers._conflicts import Logs, ManagedFile
 from ._names import display
-from ._predict import Access, NextFile
-
-#: How many users, and how many groups, of an ACL are shown.
-_NAMED = 50
+from ._predict import Access, NextFile, access_to
 
 
 def octal(mode: int) -> str:
@@ -25,19 +21,12 @@ def octal(mode: int) -> str:
 
 
 def acl_text(acl: Acl | None) -> str | None:
-    """Return an ACL in one line, entries separated by commas."""
-    return None if acl is None else ",".join(_acl_lines(acl))
-
-
-def _acl_lines(acl: Acl) -> list[str]:
-    """Return the entries by name, of those that have names the first only.
-
-    An owner can give a file thousands of them, and have each looked up.
-    """
-    first = replace(acl, users=acl.users[:_NAMED], groups=acl.groups[:_NAMED])
+    """Return an ACL in one line, entries separated by commas, the first ones."""
+    if acl is None:
+        return None
+    first, more = shortened(acl)
     lines = to_lines(first, user_name, group_name)
-    named, shown = (len(each.users) + len(each.groups) for each in (acl, first))
-    return lines if named == shown else [*lines, f"... and {named - shown:,} more"]
+    return ",".join([*lines, f"... and {more:,} more"] if more else lines)
 
 
 def inode_fields(inode: Inode) -> dict[str, Any]:
@@ -97,52 +86,27 @@ def next_file_fields(file: NextFile) -> dict[str, Any]:
     return fields
 
 
-class Diff:
-    """The changes of one directory in Ansible's form, the first ones in full."""
-
-    def __init__(self, path: str, most: int = 100) -> None:
-        """Show ``most`` inodes and count the rest."""
-        self._path = display(path)
-        self._most = most
-        self._count = 0
-        self._before: list[str] = []
-        self._after: list[str] = []
-
-    def add(self, path: str, before: Inode, after: Inode) -> None:
-        """Add an inode; ``path`` is relative, "" for the directory itself."""
-        self._count += 1
-        if self._count > self._most:
-            return
-        name = display(path) or "."
-        self._before += [name, *_lines(before)]
-        self._after += [name, *_lines(after)]
-
-    def result(self) -> dict[str, str] | None:
-        """Return the diff, or None where nothing changes."""
-        if not self._count:
-            return None
-        after = self._after
-        if self._count > self._most:
-            after = [*after, f"... and {self._count - self._most:,} more"]
-        return {
-            "before_header": self._path,
-            "after_header": self._path,
-            "before": _text(self._before),
-            "after": _text(after),
-        }
+def managed_file_fields(logs: Logs, file: ManagedFile) -> dict[str, Any]:
+    """Return the prediction for a manager: as things are, and after the repair."""
+    verdict = may_create(file.creator, logs.before)
+    return {
+        "creator": f"manager:{file.manager}",
+        "origin": file.origin,
+        "file": display(file.name),
+        "allowed": verdict.allowed,
+        "reason": verdict.reason,
+        **_managed(logs, file, logs.before, file.before),
+        "after_repair": _managed(logs, file, logs.after, file.after),
+    }
 
 
-def _text(lines: Sequence[str]) -> str:
-    return "".join(f"{line}\n" for line in lines)
-
-
-def _lines(inode: Inode) -> list[str]:
-    lines = [
-        f"owner {user_name(inode.uid)}",
-        f"group {group_name(inode.gid)}",
-        f"mode  {octal(inode.mode)}",
-        *_acl_lines(inode.acl),
-    ]
-    if inode.kind == DIRECTORY and inode.default_acl is not None:
-        lines += [f"default:{line}" for line in _acl_lines(inode.default_acl)]
-    return [f"    {line}" for line in lines]
+def _managed(
+    logs: Logs, file: ManagedFile, place: Place, inode: Inode
+) -> dict[str, Any]:
+    if may_create(file.creator, place).allowed is False:
+        nothing = dict.fromkeys(("owner", "group", "mode", "access_acl"))
+        return {**nothing, "access": []}
+    what = f"the next {display(file.name)} of {file.manager}"
+    rows = access_to(logs.policy, place, inode)
+    access = [access_fields(row, what) for row in rows]
+    return {**inode_fields(inode), "access": access}

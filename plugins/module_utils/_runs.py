@@ -24,6 +24,7 @@ from typing import Any, BinaryIO, NoReturn
 
 from ._access import DIRECTORY, REGULAR, Inode
 from ._acl import Acl, decode, from_mode
+from ._edits import EDIT, EditEntry, Span
 from ._errors import HostError, OptionError
 from ._fs import Stamp, find_private_directory
 from ._journal import (
@@ -44,6 +45,7 @@ _NO_ID = 0xFFFFFFFF
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _DAY_NS = 86_400 * 10**9
 _REMOVED = ".removed-"
+_SHA256 = re.compile(r"[0-9a-f]{64}")
 _FILE_NAME = re.compile(r"([0-9]{4,9})\.jsonl")
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z")
 
@@ -73,6 +75,19 @@ _STATE: _Types = {
     "access_acl": (str, _NONE),
     "default_acl": (str, _NONE),
 }
+_EDIT: _Types = {
+    "entry": (str,),
+    "path_b64": (str,),
+    "holder": (int,),
+    "stamp": (list, _NONE),
+    "inode": (dict,),
+    "before": (str, _NONE),
+    "after": (str, _NONE),
+    "spans": (list,),
+    "made": (list,),
+}
+_STAMP = ((int,), (int,), (int, _NONE))
+_SPAN = ((int,), (str,), (str,))
 _DIGEST: _Types = {"sha256": (str,)}
 
 
@@ -106,7 +121,7 @@ class RunFile:
         self.ignored = 0
         self._check()
 
-    def batches(self) -> Iterator[list[Entry]]:
+    def batches(self) -> Iterator[list[Entry | EditEntry]]:
         """Yield what each batch recorded, the last batch and entry first."""
         for offset, size in reversed(self._batches):
             self._file.seek(offset)
@@ -162,13 +177,16 @@ class Run:
     """One run of the journal: its files, in the order in which they were written."""
 
     def __init__(self, run_id: str, files: list[RunFile]) -> None:
-        """Take files that are checked: one for each call of a module."""
+        """Take files that are checked: of each call of a module one or more.
+
+        Those of one call say the same time, and are about different inodes.
+        """
         self.run_id = run_id
-        self.calls = len(files)
+        self.calls = len({file.header and file.header.time for file in files})
         self.ignored = sum(file.ignored for file in files)
         self._files = files
 
-    def batches(self) -> Iterator[list[Entry]]:
+    def batches(self) -> Iterator[list[Entry | EditEntry]]:
         """Yield the batches of entries of the run, what was done last first."""
         for file in reversed(self._files):
             yield from file.batches()
@@ -465,15 +483,57 @@ def _header(record: Mapping[str, Any]) -> Header:
     )
 
 
-def _entry(record: Mapping[str, Any]) -> Entry:
+def _entry(record: Mapping[str, Any]) -> Entry | EditEntry:
+    if record.get("entry") == EDIT:
+        return _edit_entry(_fields(record, _EDIT))
     if record.get("entry") != INODE:
-        raise _Malformed(f"has no entry of the kind {INODE}")
+        raise _Malformed(f"has no entry of the kind {INODE} or {EDIT}")
     fields = _fields(record, _ENTRY)
     stamp = Stamp(fields["device"], fields["ino"], fields["born_ns"])
     before, after = _state(fields["before"]), _state(fields["after"])
     if before.kind != after.kind:
         raise _Malformed("changes the kind of an inode")
     return Entry(_path(fields["path_b64"]), stamp, before, after)
+
+
+def _edit_entry(fields: Mapping[str, Any]) -> EditEntry:
+    before, after = _sha256(fields["before"]), _sha256(fields["after"])
+    if before == after:
+        raise _Malformed("has an edit that changes nothing")
+    inode = _state(fields["inode"])
+    if inode.kind != REGULAR or not 0 <= fields["holder"] < _NO_ID:
+        raise _Malformed("edits something else than a file, or one of nobody's")
+    return EditEntry(
+        _path(fields["path_b64"]),
+        fields["holder"],
+        None if fields["stamp"] is None else Stamp(*_items(fields["stamp"], _STAMP)),
+        inode,
+        before,
+        after,
+        tuple(_span(span) for span in fields["spans"]),
+        tuple(_path(*_items([path], ((str,),))) for path in fields["made"]),
+    )
+
+
+def _span(span: object) -> Span:
+    offset, removed, inserted = _items(span, _SPAN)
+    if offset < 0:
+        raise _Malformed("has an offset below 0")
+    return Span(offset, _bytes(removed), _bytes(inserted))
+
+
+def _items(value: object, types: Sequence[tuple[type, ...]]) -> list[Any]:
+    if type(value) is not list or len(value) != len(types):
+        raise _Malformed("has a list of a wrong length")
+    if any(type(item) not in allowed for item, allowed in zip(value, types)):
+        raise _Malformed("has a list with a wrong type in it")
+    return value
+
+
+def _sha256(text: str | None) -> str | None:
+    if text is not None and not _SHA256.fullmatch(text):
+        raise _Malformed("has a digest that is none")
+    return text
 
 
 def _path(path_b64: str) -> str:

@@ -9,8 +9,7 @@ check mode is the repair that does not. There is no second walk.
 from __future__ import annotations
 
 import os
-import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from typing import Callable, Optional
@@ -33,8 +32,12 @@ from ._fs import (
     Walk,
     has_capability,
     is_gone,
-    observe_again,
+    is_unchanged,
+    kernel_time_ns,
+    observe_fd,
     same_permissions,
+    seems_without_capability,
+    working_directory,
 )
 from ._host import KernelSettings
 from ._names import display
@@ -48,15 +51,18 @@ from ._plan import (
 from ._policy import Policy
 from ._predict import AccessTable, finding_of, next_file_losses, place_findings
 from ._running import running_findings, with_running
+from ._strategy import hindrance, settled
 from ._writers._processes import root_writes_below
 from ._writers._source import NOBODY, Found
 
 _DISTINCT_INODES = 4096
-#: More than any tick of the kernel's clock, which has 1 to 10 ms.
-_TICK_NS = 10**9
+#: How many inodes make a second process worth the milliseconds that it takes to
+#: start, and how many a directory has whose content nobody has seen yet: a guess.
+_WORTH_A_PROCESS, _IN_A_DIRECTORY = 1000, 20
 _BLOCKING = frozenset(
     [
         "acl_unsupported",
+        "group_unfit",
         "read_only",
         "ancestor_untrusted",
         "immutable",
@@ -93,8 +99,9 @@ class Step:
 
     ``path`` is relative to the log directory, "" for itself; ``place`` is the
     directory itself, or the one that the file lies in. Where a change is
-    planned ``fd`` pins the inode, and whoever takes the step closes it. Where
-    nothing is, ``visit`` is what shows it.
+    planned ``fd`` pins the inode, and whoever takes the step closes it;
+    ``seems_plain`` is true of a file that had no capabilities by its name. Where
+    nothing is planned, ``visit`` is what shows it.
     """
 
     path: str
@@ -104,6 +111,7 @@ class Step:
     refused: str | None = None
     fd: int | None = None
     visit: Visit | None = None
+    seems_plain: bool = False
 
     @property
     def before(self) -> Inode:
@@ -117,17 +125,17 @@ class Step:
 
     def findings(
         self, table: AccessTable, place: Place, inode: Inode
-    ) -> Iterator[Finding]:
-        """Yield what is wrong with the inode, as it is or will be, in ``place``."""
-        if self.refused:
-            yield finding_of(self.refused, self.path, self.before)
-        for finding in table.findings(self.path, place, inode):
-            if self.refused:
-                # No repair will help with what is not repaired.
-                remedy = finding.remedy or KINDS[self.refused].remedy
-                yield replace(finding, remedy=remedy)
-            else:
-                yield finding
+    ) -> Sequence[Finding]:
+        """Return what is wrong with the inode, as it is or will be, in ``place``."""
+        found = table.findings(self.path, place, inode)
+        if not self.refused:
+            return found
+        # No repair will help with what is not repaired.
+        remedy = KINDS[self.refused].remedy
+        return [
+            finding_of(self.refused, self.path, self.before),
+            *(replace(each, remedy=each.remedy or remedy) for each in found),
+        ]
 
     def dismiss(self) -> None:
         """Have what is like this only counted from now on, if it needs nothing."""
@@ -158,18 +166,23 @@ class Survey:
         running: Found = NOBODY,
     ) -> None:
         """Observe the directory itself and its ancestors."""
-        self.policy = policy = with_running(policy, running)
+        self._before_ns = kernel_time_ns()
         self.running = running
-        self._before_ns = time.time_ns() - _TICK_NS
         self.tree = tree
         self.observed = tree.observe()
+        self._hindrance = hindrance(policy, self.observed.inode)
+        policy = settled(with_running(policy, running), self.observed.inode)
+        self.policy = policy
         self.place = Place(
             tree.ancestors, policy.path, self.observed.inode, settings.protected_regular
         )
         self.walk = Walk(tree, policy.excluded)
-        newest = [visit.observed.inode for visit in self.walk.newest()]
+        self._newest = [
+            (each.path, each.observed.inode) for each in self.walk.newest(set())
+        ]
+        newest = [inode for _name, inode in self._newest]
         self.planned = self.place.inode
-        if tree.acl_supported:
+        if self._hindrance is None:
             self.planned = planned_directory(policy, self.place.inode, newest)
         self.places = Change(self.place, replace(self.place, inode=self.planned))
         self._plan = partial(_planned, self.policy, tuple(newest))
@@ -183,8 +196,8 @@ class Survey:
         yield from next_file_losses(self.policy, self.places.before, self.places.after)
         if before.mount.read_only:
             yield finding_of("read_only", path, before)
-        if not self.tree.acl_supported:
-            yield finding_of("acl_unsupported", path, before)
+        if self._hindrance is not None:
+            yield self._hindrance
         if breaks_promise(self.policy, before, self.planned):
             yield finding_of("rights_conflict", path, before)
         refused = change_refusal(before, self.planned)
@@ -194,30 +207,75 @@ class Survey:
         if opened and root_writes_below(path):
             yield finding_of("root_daemon_directory", path, before)
 
+    def newest(self) -> Iterator[tuple[str, Inode, Inode]]:
+        """Yield name, observed and planned inode of the directory's newest files."""
+        for name, inode in self._newest:
+            yield name, inode, self._decide(inode)[0]
+
     def blocking(self) -> Finding | None:
         """Return the first finding that forbids any repair here, or None."""
         return next((each for each in self.findings() if each.code in _BLOCKING), None)
 
-    def steps(
-        self, known_in: Callable[[Change], Known], share: Share = WHOLE
-    ) -> Iterator[Step]:
-        """Yield a step for the directory, then for all that is below it.
+    @property
+    def is_large(self) -> bool:
+        """True where two processes, each with a half of it, end sooner than one."""
+        inodes = self.walk.names
+        if self.policy.recurse:
+            inodes += self.walk.directories * _IN_A_DIRECTORY
+        return inodes >= _WORTH_A_PROCESS and len(os.sched_getaffinity(0)) > 1
+
+    def first(self, known_in: Callable[[Change], Known]) -> Iterator[list[Step]]:
+        """Yield the steps that come first: the directory, then its newest files.
 
         ``known_in`` has the files that are only counted in a directory.
         """
+        self.walk.count_anew()
         self._entered = [("", self.places)]
-        if share.is_first:
-            yield self._own_step()
+        yield [self._own_step()]
+        newest = self.walk.newest(known_in(self.places))
+        if newest:
+            yield from self._group(newest, known_in)
+
+    def others(
+        self, known_in: Callable[[Change], Known], share: Share = WHOLE
+    ) -> Iterator[list[Step]]:
+        """Yield the steps for all else, or for a share of it, in groups.
+
+        What a group has of directories is listed when all of it was taken. A
+        group has MOST_AT_ONCE steps at most.
+        """
+        self._entered = [("", self.places)]
         known = known_in(self.places)
-        for visit in self.walk.visits(self.policy.recurse, known, share):
-            step = self._step(visit)
-            if step is None:
-                continue
-            if step.before.kind == DIRECTORY:
-                step.place = step.place.entered(visit.name, step.before, step.after)
-                self._entered.append((visit.path, step.place))
-                visit.enter = None if step.refused else known_in(step.place)
-            yield step
+        for visits in self.walk.others(self.policy.recurse, known, share):
+            if visits:
+                yield from self._group(visits, known_in)
+
+    def _group(
+        self, visits: list[Visit], known_in: Callable[[Change], Known]
+    ) -> Iterator[list[Step]]:
+        listing = visits[0].listing
+        place = self._place_in(listing.prefix)
+        steps: list[Step] = []
+        directories: list[tuple[Visit, Step]] = []
+        try:
+            with working_directory(listing.fd):
+                for visit in visits:
+                    step = self._step(visit, place)
+                    if step is None:
+                        continue
+                    steps.append(step)
+                    if visit.observed.inode.kind == DIRECTORY:
+                        directories.append((visit, step))
+        except OSError:
+            for step in steps:
+                step.close()
+            raise
+        for visit, step in reversed(directories):
+            step.place = place.entered(visit.name, step.before, step.after)
+            self._entered.append((visit.path, step.place))
+            visit.enter = None if step.refused else known_in(step.place)
+        yield steps
+        for visit, step in directories:
             # On an overlay, what was changed is another inode from then on.
             visit.observed = step.observed
 
@@ -227,23 +285,24 @@ class Survey:
             step.fd = os.dup(self.tree.fd)
         return step
 
-    def _step(self, visit: Visit) -> Step | None:
-        place = self._place_of(visit)
+    def _step(self, visit: Visit, place: Change) -> Step | None:
+        """Return the step of a visit whose directory is the working one."""
         observed = visit.observed
+        inode = observed.inode
         if visit.other_mount or visit.too_deep:
             code = "other_file_system" if visit.other_mount else "too_deep"
-            return Step(visit.path, place, observed, observed.inode, code)
-        after, refused = self._decide(observed.inode)
+            return Step(visit.path, place, observed, inode, code)
+        after, refused = self._decide(inode)
         if refused:
             return Step(visit.path, place, observed, after, refused)
-        if same_permissions(observed.inode, after):
+        if same_permissions(inode, after):
             return Step(visit.path, place, observed, after, visit=visit)
         return self._pinned(visit, Step(visit.path, place, observed, after))
 
-    def _place_of(self, visit: Visit) -> Change:
-        """Return the directory of a visit: the walk goes in and out in order."""
-        parent = visit.path[: -len(visit.name) - 1]
-        while self._entered[-1][0] != parent:
+    def _place_in(self, prefix: str) -> Change:
+        """Return a directory that is listed: the walk goes in and out in order."""
+        path = prefix[:-1]
+        while self._entered[-1][0] != path:
             self._entered.pop()
         return self._entered[-1][1]
 
@@ -255,6 +314,8 @@ class Survey:
                 raise
             self.walk.vanished += 1
             return None
+        if step.observed.inode.kind == REGULAR:
+            step.seems_plain = seems_without_capability(visit.name)
         return step
 
     def decided_again(self, step: Step) -> Step:
@@ -265,7 +326,11 @@ class Survey:
         fd = step.fd
         if fd is None:
             return step
-        observed = observe_again(fd, step.observed, self._before_ns, self.tree.mounts)
+        seen = step.observed
+        needs_look = seen.inode.kind == REGULAR and not step.seems_plain
+        if not needs_look and is_unchanged(fd, seen, self._before_ns):
+            return step
+        observed = observe_fd(fd, self.tree.mounts)
         # The log directory itself may be anybody's.
         decide = self._decide if step.path else self._plan
         after, refused = decide(observed.inode)
@@ -281,7 +346,7 @@ class Survey:
         @lru_cache(maxsize=_DISTINCT_INODES)
         def decide(inode: Inode) -> tuple[Inode, str | None]:
             refused = refusal(self.policy, inode, settings.protected_hardlinks)
-            if refused or not self.tree.acl_supported:
+            if refused or self._hindrance is not None:
                 return inode, refused
             return self._plan(inode)
 

@@ -2,30 +2,33 @@
 # Copyright: Logward contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
 # GNU General Public License v3.0+ (see COPYING)
-"""Put back what a run of log_directory has changed."""
+"""Put back what a run has changed."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: journal_restore
-short_description: Take a repair of log directories back exactly
+short_description: Take a run back exactly
 version_added: 0.1.0
 description:
   - Puts owner, group, mode, access ACL and default ACL of each inode back to what they were before
     a run of M(logward.permissions.log_directory), as its journal has it. What was changed last is
     restored first. A run that was killed is taken back as well, up to where it came.
-  - Acts only on the very inode that was changed, and only where nobody else has changed it since.
-    The rest is left alone, counted and reported.
+  - Puts configuration files back that the run has edited, M(logward.permissions.service_umask) for
+    instance, to the byte; removes those that it has made. Services read them when they are
+    started or reloaded the next time, which this module leaves to you.
+  - Acts only on the very inode that was changed, and only where nobody else has changed it since;
+    on a file that was edited, only where it holds what the edit has left. The rest is left alone,
+    counted and reported.
   - Files that were created since are in no journal, and stay as they are.
   - Follows no symbolic link, and never sets a setuid or setgid bit on a file.
   - A restore is in the journal, too, so that it can be taken back by its own name.
 options:
   run_id:
     description:
-      - The run to take back, as M(logward.permissions.log_directory) returned it.
-      - V(latest) is the newest run of M(logward.permissions.log_directory) that changed anything on
-        this host. Restores do not count, so that a second restore changes nothing. What was done
-        before that run has to be named.
+      - The run to take back, as the module returned it that made it.
+      - V(latest) is the newest run that changed anything on this host. Restores do not count, so
+        that a second restore changes nothing. What was done before that run has to be named.
     type: str
     default: latest
 extends_documentation_fragment:
@@ -72,8 +75,25 @@ restored:
   returned: success
   type: int
   sample: 42
+files:
+  description:
+    - Configuration files that hold again what they held before the run, or would in check mode.
+      Services run with that once they are restarted, units after C(systemctl daemon-reload).
+  returned: success
+  type: list
+  elements: dict
+  contains:
+    path:
+      description: The file.
+      returned: success
+      type: str
+      sample: /etc/apache2/envvars
+    path_b64:
+      description: The bytes of the path in Base64.
+      returned: when it is not printable UTF-8
+      type: str
 as_before:
-  description: How many inodes were as before already.
+  description: How many inodes and edited files were as before already.
   returned: success
   type: int
   sample: 0
@@ -99,11 +119,16 @@ left_alone:
       type: str
     reason:
       description:
-        - V(changed_since), somebody else has changed owner, group, mode or ACLs since.
+        - V(changed_since), somebody else has changed owner, group, mode or ACLs since, or has
+          edited the file.
         - V(vanished), nothing has the name any more.
         - V(exchanged), something else has the name.
         - V(hard_link), V(immutable), V(privileged_file), V(foreign_owner), what
           M(logward.permissions.log_directory) would not touch either.
+        - V(open_to_others), a configuration file of root's, or its directory, can be written by
+          others than root.
+        - V(too_large), V(mount), a configuration file has more than 1 MiB, or is a mount of its
+          own.
         - V(read_only), it is mounted read-only.
         - V(unchangeable), its extended attributes are full, or it is in a read-only snapshot.
         - V(unreadable), the kernel did not tell.

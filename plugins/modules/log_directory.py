@@ -21,6 +21,10 @@ description:
     does not name, or with setuid, setgid or capabilities are left alone and reported.
   - What was there is in a journal on disk before it is changed, and
     M(logward.permissions.journal_restore) puts it back.
+  - A diff has a line for each inode, which says only what changes. What does not fit 80 columns,
+    which happens to directories that get a default ACL, goes on below, indented. The first 100 are
+    shown, the rest is counted.
+  - Two processes share a large directory.
   - Needs no C(setfacl) on the host.
 options:
   run_id:
@@ -69,6 +73,20 @@ EXAMPLES = r"""
         user: queue
         groups: []
         umask: '0027'
+
+- name: Let the members of one group write, without ACL entries, all with umask 0002
+  logward.permissions.log_directory:
+    directories:
+      - path: /srv/invoices/logs
+        writers: [invoices-web, invoices-worker]
+        group: invoices
+        strategy: group
+        exact: true
+    identities:
+      - name: invoices-web
+        umask: '0002'
+      - name: invoices-worker
+        umask: '0002'
 """
 
 RETURN = r"""

@@ -15,6 +15,8 @@ description:
     do with each file that is there, and with the next file of every writer before it exists.
   - Without O(directories) it finds the directories that several identities log to, and Laravel's
     C(storage/logs), and suggests a policy for them.
+  - Whoever will change back what a repair does is a finding (O(conflicts)), and the next file is
+    rehearsed as logrotate, supervisor and Laravel make it.
   - Apache, supervisor, PHP-FPM, systemd, cron and running processes are asked who writes. Whoever
     writes to a directory, or works for the application it is of, and is in no policy, is a finding.
   - Services of systemd, and what Apache, PHP-FPM, supervisor and cron start, are judged in their
@@ -34,6 +36,15 @@ options:
       - Those of the services that write there are held against how these are configured now. A
         process is of a service where systemd's control group, and its name or parent, say so.
       - A container's log that only has the same path is not in the directory.
+    type: bool
+    default: true
+  conflicts:
+    description:
+      - Whether to look for whoever will change back what a repair does, or will make the next file
+        otherwise - logrotate, C(tmpfiles.d), C(LogsDirectory=) and its like, the C(permission) of
+        Laravel's channels, supervisor, and jobs of cron, systemd and logrotate that set
+        permissions. Each is a finding, with what it breaks, when, and what to do.
+      - Their configuration is read; nothing of it is run.
     type: bool
     default: true
   max_listed:
@@ -198,16 +209,30 @@ directories:
           elements: int
           sample: [812]
     next_file:
-      description: The next file of each writer, predicted.
+      description:
+        - The next file of each writer, predicted.
+        - Then the next file of each manager that makes files for others, where O(conflicts).
       returned: when the directory exists and may be read
       type: list
       elements: dict
       contains:
         creator:
-          description: RV(directories[].identities[].id) of the one who creates it.
+          description:
+            - RV(directories[].identities[].id) of the one who creates it.
+            - C(manager:) and V(logrotate), V(monolog) or V(supervisord) for a manager.
           returned: success
           type: str
           sample: root
+        origin:
+          description: The file and the line that tell the manager so.
+          returned: for a manager
+          type: str
+          sample: /etc/logrotate.d/payments:1
+        file:
+          description: The name of the file that the manager makes; one of several.
+          returned: for a manager
+          type: str
+          sample: laravel.log
         allowed:
           description: Whether it may create a file; V(null) where a security module decides.
           returned: success
@@ -286,6 +311,39 @@ directories:
               type: str
               sample: >-
                 queue cannot append to the next file of root: queue falls to other, which has r--
+        after_repair:
+          description:
+            - What the manager will make after M(logward.permissions.log_directory) has repaired the
+              directory. What is beside it is what it makes as things are.
+          returned: for a manager
+          type: dict
+          contains:
+            owner:
+              description: The owner; V(null) where the manager may not create it.
+              returned: success
+              type: str
+              sample: www-data
+            group:
+              description: The group; V(null) where the manager may not create it.
+              returned: success
+              type: str
+              sample: adm
+            mode:
+              description: The mode; V(null) where the manager may not create it.
+              returned: success
+              type: str
+              sample: '0640'
+            access_acl:
+              description: The access ACL; V(null) where the manager may not create it.
+              returned: success
+              type: str
+              sample: user::rw-,user:queue:rw-,group::r--,mask::r--,other::---
+            access:
+              description: What everybody will be able to do with it.
+              returned: success
+              type: list
+              elements: dict
+              contains: *access
     files:
       description: The first O(max_listed) files, the newest first.
       returned: when the directory exists and may be read
@@ -476,6 +534,12 @@ from ansible_collections.logward.permissions.plugins.module_utils._errors import
 from ansible_collections.logward.permissions.plugins.module_utils._lsm import (
     enforced_on_all,
 )
+from ansible_collections.logward.permissions.plugins.module_utils._managers._conflicts import (
+    NO_MANAGERS,
+)
+from ansible_collections.logward.permissions.plugins.module_utils._managers._table import (
+    read_managers,
+)
 from ansible_collections.logward.permissions.plugins.module_utils._options import (
     checked_count,
     discoverable_policy_options,
@@ -506,6 +570,7 @@ def main() -> None:
         argument_spec={
             **discoverable_policy_options(),
             "processes": {"type": "bool", "default": True},
+            "conflicts": {"type": "bool", "default": True},
             "max_listed": {"type": "int", "default": 100},
         },
         supports_check_mode=True,
@@ -517,6 +582,7 @@ def main() -> None:
             module.params["identities"],
             max_listed,
             _found(module.params),
+            read_managers() if module.params["conflicts"] else NO_MANAGERS,
         )
     except (LogwardError, OSError) as error:
         module.fail_json(msg=str(error))

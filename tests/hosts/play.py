@@ -15,6 +15,7 @@ from typing import Any
 
 AUDIT = "Ask the host who can write today's and the next log files"
 REPAIR = "Let every writer write today's and all next log files"
+RESTARTS = "Restart what needs it, one service after another"
 ROLLBACK = "Put back what the run has changed"
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -43,17 +44,30 @@ class Play:
 
 def run_playbook(inventory: str, name: str, *arguments: str) -> Play:
     """Run playbooks/NAME.yml with --diff against a single host."""
+    playbook = str(ROOT / "playbooks" / f"{name}.yml")
+    return _run("ansible-playbook", inventory, playbook, *arguments)
+
+
+def run_module(
+    inventory: str, name: str, options: Mapping[str, Any], *arguments: str
+) -> Mapping[str, Any]:
+    """Run a module of the collection with --diff as root on a single host."""
+    module = ["--become", "--module-name", f"logward.permissions.{name}"]
+    module += ["--args", json.dumps(options)]
+    play = _run("ansible", inventory, "all", *module, *arguments)
+    ((_name, result),) = play.tasks
+    return result
+
+
+def _run(program: str, inventory: str, *arguments: str) -> Play:
     done = subprocess.run(
-        [
-            "ansible-playbook",
-            "--inventory",
-            inventory,
-            "--diff",
-            str(ROOT / "playbooks" / f"{name}.yml"),
-            *arguments,
-        ],
+        [program, "--inventory", inventory, "--diff", *arguments],
         cwd=ROOT,
-        env={**os.environ, "ANSIBLE_STDOUT_CALLBACK": "ansible.posix.json"},
+        env={
+            **os.environ,
+            "ANSIBLE_STDOUT_CALLBACK": "ansible.posix.json",
+            "ANSIBLE_LOAD_CALLBACK_PLUGINS": "1",
+        },
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
@@ -62,7 +76,8 @@ def run_playbook(inventory: str, name: str, *arguments: str) -> Play:
     try:
         output = json.loads(done.stdout[done.stdout.index("{") :])
     except ValueError:
-        raise RuntimeError(f"{name}: {done.stdout}{done.stderr}") from None
+        called = " ".join(arguments)
+        raise RuntimeError(f"{called}: {done.stdout}{done.stderr}") from None
     return Play(
         done.returncode,
         [

@@ -225,7 +225,8 @@ def test_the_repair_ends_the_outage(story: Story) -> None:
 
 def test_the_diff_names_exactly_what_changed(story: Story) -> None:
     (diff,) = story.repair.result(REPAIR)["diff"]
-    named = {line for line in diff["after"].splitlines() if not line.startswith(" ")}
+    lines = diff["after"].splitlines()
+    named = {line.partition("  ")[0] for line in lines if not line.startswith(" ")}
     changed = {
         os.path.relpath(path, LOGS)
         for path in differing(story.logs_in_outage, story.logs_after_repair)

@@ -13,18 +13,30 @@ import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.hosts.payments.host import LOGS, PaymentsHost
-from tests.hosts.play import REPAIR, Play, run_playbook
+from tests.hosts.play import REPAIR, RESTARTS, Play, run_playbook
 
 POLICY = Path(__file__).parents[1] / "policy.yml"
 ACCESS_LOG = "/var/log/apache2/payments-access.log"
 SITE = "/etc/apache2/sites-enabled/broken.conf"
 STUBBORN = ["sh", "-c", "trap '' TERM; while sleep 0.98765; do :; done"]
-RESTART_APACHE = "Restart Apache"
-RESTART_PROGRAMS = "Restart the named supervisor programs, and no others"
+APACHE, WORKER = "apache2", "supervisor:payments-worker"
+FRAGILE = "/etc/supervisor/conf.d/fragile.conf"
+#: It runs with no umask but this, and says so where it has another.
+FRAGILE_PROGRAM = """\
+[program:fragile]
+command=/bin/sh -c 'test "$(umask)" = 0022 && exec sleep 9999; echo no umask of mine'
+umask=022
+startsecs=1
+startretries=1
+redirect_stderr=true
+"""
+
+Pids = Mapping[str, str]
 
 
 @dataclass
@@ -32,82 +44,157 @@ class Story:
     """What was seen, in the order in which it happened."""
 
     refused: Play
+    unknown: Play
     acl_after_refusal: str
     failing: Play
     acl_after_failing: str
     cache_clearers_left: str
-    apache_before: str
-    apache_after_failing: str
+    pids_before: Pids
+    pids_after_failing: Pids
     worker_after_failing: str
     requests_of_failing: int
     preview: Play
     states_after_preview: tuple[str, str]
     next_run: Play
     states_after_next_run: tuple[str, str]
+    pids_before_repair: Pids
+    repair: Play
+    pids_after_repair: Pids
+    never: Play
+    stale: Play
+    pids_after_stale: Pids
+    frozen: Play
+    budget: list[Play]
+    fragile: Play
+    fragile_before: str
+    fragile_after: str
+    fragile_state: str
+    acl_after_fragile: str
+    taken_back: Play
+    acl_after_taken_back: str
+
+
+class Services:
+    """What runs on the host of the outage."""
+
+    def __init__(self, host: PaymentsHost) -> None:
+        self.host = host
+
+    def apache(self, field: str) -> str:
+        argv = ["systemctl", "show", "--value", f"--property={field}", "apache2"]
+        return self.host.run(argv).strip()
+
+    def pids(self) -> Pids:
+        argv = ["supervisorctl", "pid", "payments-worker"]
+        worker = self.host.run(argv, check=False)  # 0 where it does not run
+        return {APACHE: self.apache("MainPID"), WORKER: worker.strip()}
+
+    def states(self) -> tuple[str, str]:
+        return self.apache("ActiveState"), self.host.worker_state()
+
+    def stop_both(self) -> None:
+        self.host.run(["supervisorctl", "stop", "payments-worker"])
+        self.host.run(["systemctl", "stop", "apache2"])
+        # In a container systemd may not hear of the end of the last process.
+        self.host.run(["systemctl", "reset-failed", "apache2"], check=False)
+
+    def requests(self) -> int:
+        argv = ["grep", "--count", "ansible-httpget", ACCESS_LOG]
+        return int(self.host.run(argv, check=False))
+
+    def default_acl(self) -> str:
+        return self.host.run(["getfacl", "--default", "--omit-header", LOGS])
+
+    def break_repair(self) -> None:
+        self.host.run(["setfacl", "--remove-default", LOGS])
 
 
 @pytest.fixture(scope="module")
 def story() -> Iterator[Story]:
     host = PaymentsHost(os.environ["LOGWARD_HOST_NAME"])
-
-    def default_acl() -> str:
-        return host.run(["getfacl", "--default", "--omit-header", LOGS])
-
-    def apache(field: str) -> str:
-        argv = ["systemctl", "show", "--value", f"--property={field}", "apache2"]
-        return host.run(argv).strip()
-
-    def states() -> tuple[str, str]:
-        return apache("ActiveState"), host.worker_state()
-
-    def requests() -> int:
-        argv = ["grep", "--count", "ansible-httpget", ACCESS_LOG]
-        return int(host.run(argv, check=False))
-
-    def stop_both() -> None:
-        host.run(["supervisorctl", "stop", "payments-worker"])
-        host.run(["systemctl", "stop", "apache2"])
-        # In a container systemd may not hear of the end of the last process.
-        host.run(["systemctl", "reset-failed", "apache2"], check=False)
-
-    seen: dict[str, object] = {}
+    services = Services(host)
     try:
-        host.run(["setfacl", "--remove-default", LOGS])
-        host.run(["sh", "-c", f"echo Nonsense >{SITE}"])
-        host.run(["supervisorctl", "stop", "payments-worker"], check=False)
-        seen["refused"] = remediate(logward_services="apache2")
-        seen["acl_after_refusal"] = default_acl()
-        seen["apache_before"] = apache("MainPID")
-        requests_before = requests()
-        seen["failing"] = remediate(
-            logward_cache_clear_argv=STUBBORN,
-            logward_cache_clear_timeout=1,
-            logward_services=["supervisor:no", "apache2", "supervisor:payments-worker"],
-            logward_health_status=418,
-        )
-        seen["acl_after_failing"] = default_acl()
-        seen["cache_clearers_left"] = host.run(["pgrep", "-f", "0.98765"], check=False)
-        seen["apache_after_failing"] = apache("MainPID")
-        seen["worker_after_failing"] = host.worker_state()
-        seen["requests_of_failing"] = requests() - requests_before
-        host.run(["rm", SITE])
-        stop_both()
-        seen["preview"] = remediate("--check")
-        seen["states_after_preview"] = states()
-        # what --extra-vars NAME=VALUE gives is a string
-        seen["next_run"] = remediate(logward_health_status="200")
-        seen["states_after_next_run"] = states()
-        yield Story(**seen)  # type: ignore[arg-type]
+        seen = {**first_part(host, services), **second_part(host, services)}
+        yield Story(**seen)
     finally:
-        host.run(["rm", "--force", SITE])
+        host.run(["pkill", "--signal", "CONT", "supervisord"])
+        host.run(["gpasswd", "--delete", "queue", "games"], check=False)
+        host.run(["rm", "--force", SITE, FRAGILE])
         host.run(["systemctl", "start", "apache2"])
+        host.run(["supervisorctl", "update"])
         host.run(["supervisorctl", "start", "payments-worker"], check=False)
+
+
+def first_part(host: PaymentsHost, services: Services) -> dict[str, Any]:
+    """Everything fails that can; then what is down is started."""
+    seen: dict[str, Any] = {}
+    services.break_repair()
+    host.run(["sh", "-c", f"echo Nonsense >{SITE}"])
+    host.run(["supervisorctl", "stop", "payments-worker"], check=False)
+    seen["refused"] = remediate(logward_services="apache2")
+    seen["unknown"] = remediate(logward_services=["apache2", "supervisor:no"])
+    seen["acl_after_refusal"] = services.default_acl()
+    seen["pids_before"] = services.pids()
+    before = services.requests()
+    seen["failing"] = remediate(
+        logward_cache_clear_argv=STUBBORN,
+        logward_cache_clear_timeout=1,
+        logward_restart="always",
+        logward_health_status=418,
+    )
+    seen["acl_after_failing"] = services.default_acl()
+    seen["cache_clearers_left"] = host.run(["pgrep", "-f", "0.98765"], check=False)
+    seen["pids_after_failing"] = services.pids()
+    seen["worker_after_failing"] = host.worker_state()
+    seen["requests_of_failing"] = services.requests() - before
+    host.run(["rm", SITE])
+    services.stop_both()
+    seen["preview"] = remediate("--check")
+    seen["states_after_preview"] = services.states()
+    # what --extra-vars NAME=VALUE gives is a string
+    seen["next_run"] = remediate(logward_health_status="200")
+    seen["states_after_next_run"] = services.states()
+    return seen
+
+
+def second_part(host: PaymentsHost, services: Services) -> dict[str, Any]:
+    """Only what is due is restarted; what does not come back is put back."""
+    seen: dict[str, Any] = {"pids_before_repair": services.pids()}
+    services.break_repair()
+    seen["repair"] = remediate()
+    seen["pids_after_repair"] = services.pids()
+    host.run(["gpasswd", "--add", "queue", "games"])
+    seen["never"] = remediate(logward_restart="never")
+    seen["stale"] = remediate()
+    seen["pids_after_stale"] = services.pids()
+    host.run(["pkill", "--signal", "STOP", "supervisord"])
+    seen["frozen"] = remediate(logward_restart_timeout=3)
+    host.run(["pkill", "--signal", "CONT", "supervisord"])
+    seen["budget"] = [
+        remediate(logward_restart="always", logward_restart_max_per_hour=most)
+        for most in (1000, 1)
+    ]
+    host.run(["tee", FRAGILE], stdin=FRAGILE_PROGRAM)
+    host.run(["supervisorctl", "update", "fragile"])
+    services.break_repair()
+    seen["fragile_before"] = host.run(["cat", FRAGILE])
+    program = {"logward_services": ["supervisor:fragile"], "logward_umask": "0002"}
+    seen["fragile"] = remediate(**program)
+    seen["fragile_after"] = host.run(["cat", FRAGILE])
+    seen["fragile_state"] = host.run(["supervisorctl", "status", "fragile"])
+    seen["acl_after_fragile"] = services.default_acl()
+    services.break_repair()
+    seen["taken_back"] = remediate(logward_rollback_on_failure="all", **program)
+    seen["acl_after_taken_back"] = services.default_acl()
+    return seen
 
 
 def remediate(*arguments: str, **variables: object) -> Play:
     """Run the playbook with the team's policy and with variables beside it."""
     inventory = os.environ["MOLECULE_INVENTORY_FILE"]
-    more = json.dumps({"logward_probe": False, **variables})
+    # So many restarts in a few minutes are the story's, and nobody's budget.
+    usual = {"logward_probe": False, "logward_restart_max_per_hour": 1000}
+    more = json.dumps({**usual, **variables})
     return run_playbook(
         inventory, "remediate", "-e", f"@{POLICY}", "-e", more, *arguments
     )
@@ -118,19 +205,16 @@ def failures(play: Play) -> str:
     return str(play.result("Decide by what worked")["msg"])
 
 
-def programs(play: Play) -> Mapping[str, bool]:
-    """The supervisor programs that were to be restarted, and whether that failed."""
-    results = play.result(RESTART_PROGRAMS)["results"]
-    return {each["item"]: bool(each.get("failed")) for each in results}
-
-
-def changed(play: Play) -> list[str]:
-    return [name.rpartition(" : ")[2] for name in play.changed()]
+def actions(play: Play) -> Mapping[str, str]:
+    """What was done with each service, or would be."""
+    services = play.result(RESTARTS)["services"]
+    return {each["name"]: each["action"] for each in services}
 
 
 def test_wrong_variables_stop_before_the_repair(story: Story) -> None:
-    assert story.refused.exit_status == 2
-    assert story.refused.changed() == []
+    for play in (story.refused, story.unknown):
+        assert play.exit_status == 2
+        assert play.changed() == []
     assert story.acl_after_refusal.strip() == ""
 
 
@@ -148,12 +232,12 @@ def test_a_cache_clear_that_does_not_end_is_ended(story: Story) -> None:
 
 def test_a_wrong_configuration_keeps_apache_as_it_is(story: Story) -> None:
     assert "apache2 was not restarted" in failures(story.failing)
-    assert story.apache_after_failing == story.apache_before != "0"
+    assert "Nonsense" in failures(story.failing)
+    assert story.pids_after_failing[APACHE] == story.pids_before[APACHE] != "0"
 
 
-def test_a_failing_program_does_not_keep_the_others(story: Story) -> None:
-    assert programs(story.failing) == {"no": True, "payments-worker": False}
-    assert "supervisor does not run no." in failures(story.failing)
+def test_a_failing_service_does_not_keep_the_others(story: Story) -> None:
+    assert actions(story.failing) == {APACHE: "none", WORKER: "start"}
     assert story.worker_after_failing == "RUNNING"
 
 
@@ -164,15 +248,66 @@ def test_the_application_is_asked_three_times(story: Story) -> None:
 
 def test_the_preview_announces_what_would_be_started(story: Story) -> None:
     assert story.preview.exit_status == 0
-    assert RESTART_APACHE in changed(story.preview)
-    announced = "Announce the supervisor programs that would be restarted"
-    assert announced in changed(story.preview)
+    assert actions(story.preview) == {APACHE: "start", WORKER: "start"}
     assert story.states_after_preview == ("inactive", "STOPPED")
 
 
 def test_the_next_run_starts_what_is_down_without_a_repair(story: Story) -> None:
     assert story.next_run.exit_status == 0
     assert not story.next_run.result(REPAIR)["changed"]
-    assert RESTART_APACHE in changed(story.next_run)
-    assert programs(story.next_run) == {"payments-worker": False}
+    assert actions(story.next_run) == {APACHE: "start", WORKER: "start"}
     assert story.states_after_next_run == ("active", "RUNNING")
+
+
+def test_a_repair_with_acls_restarts_nothing(story: Story) -> None:
+    assert story.repair.exit_status == 0
+    assert story.repair.result(REPAIR)["changed"]
+    assert actions(story.repair) == {APACHE: "none", WORKER: "none"}
+    assert story.pids_after_repair == story.pids_before_repair
+
+
+def test_never_says_what_is_due_and_does_not_do_it(story: Story) -> None:
+    assert story.never.exit_status == 0
+    assert actions(story.never) == {APACHE: "none", WORKER: "none"}
+    (worker,) = story.never.result(RESTARTS)["services"][1:]
+    assert "lacks games" in worker["why"]
+
+
+def test_stale_groups_restart_exactly_the_service_that_has_them(story: Story) -> None:
+    assert story.stale.exit_status == 0
+    assert actions(story.stale) == {APACHE: "none", WORKER: "restart"}
+    assert story.pids_after_stale[APACHE] == story.pids_before_repair[APACHE]
+    assert story.pids_after_stale[WORKER] != story.pids_before_repair[WORKER]
+    (worker,) = story.stale.result(RESTARTS)["services"][1:]
+    assert worker["before"][0]["groups"] != worker["after"][0]["groups"]
+
+
+def test_a_supervisor_that_does_not_answer_is_not_waited_for(story: Story) -> None:
+    assert story.frozen.exit_status == 2
+    assert "supervisor.sock" in failures(story.frozen)
+
+
+def test_the_budget_ends_what_would_restart_for_ever(story: Story) -> None:
+    within, beyond = story.budget
+    assert within.exit_status == 0
+    assert actions(within) == {APACHE: "reload", WORKER: "restart"}
+    assert beyond.exit_status == 2
+    assert actions(beyond) == {APACHE: "none", WORKER: "none"}
+    assert "hour" in failures(beyond)
+
+
+def test_what_does_not_come_back_is_put_back_and_started(story: Story) -> None:
+    assert story.fragile.exit_status == 2
+    assert story.fragile_after == story.fragile_before
+    assert "RUNNING" in story.fragile_state
+    told = failures(story.fragile)
+    assert "fragile did not come back" in told
+    assert f"Its configuration was put back ({FRAGILE})" in told
+    assert "no umask of mine" in told
+    assert "user:queue:rwx" in story.acl_after_fragile
+
+
+def test_all_is_taken_back_where_that_is_wanted(story: Story) -> None:
+    assert story.taken_back.exit_status == 2
+    assert "The run was taken back" in failures(story.taken_back)
+    assert story.acl_after_taken_back.strip() == ""

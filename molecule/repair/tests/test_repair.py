@@ -11,10 +11,11 @@ import pytest
 
 LOGS = "/srv/shop/logs"
 WRITERS = ("www-data", "daemon", "root")
+CREW = "/srv/crew/logs"
 
 
-def appends(host: Any, user: str, path: str) -> bool:
-    script = 'echo line >> "$0"'
+def appends(host: Any, user: str, path: str, umask: str = "022") -> bool:
+    script = f'umask {umask}; echo line >> "$0"'
     return bool(host.run("runuser -u %s -- sh -c %s %s", user, script, path).succeeded)
 
 
@@ -33,6 +34,24 @@ def test_the_next_file_is_everybodys(host: Any, creator: str) -> None:
 def test_strangers_gain_nothing(host: Any) -> None:
     assert not appends(host, "games", f"{LOGS}/today.log")
     assert not appends(host, "games", f"{LOGS}/new-by-games.log")
+
+
+@pytest.mark.parametrize("creator", ["backup", "news"])
+def test_by_their_group_alone_all_write_what_each_creates(
+    host: Any, creator: str
+) -> None:
+    new, today = f"{CREW}/next-by-{creator}.log", f"{CREW}/today.log"
+    for log in (new, today):
+        assert all(
+            appends(host, each, log, umask="002")
+            for each in (creator, "backup", "news")
+        )
+        assert not appends(host, "games", log)
+    for path, mode in ((CREW, 0o2775), (new, 0o664), (today, 0o664)):
+        file = host.file(path)
+        assert (file.group, file.mode) == ("crew", mode), path
+        entries = host.check_output("getfacl --omit-header --absolute-names %s", path)
+        assert len(entries.split()) == 3, path
 
 
 def test_what_is_not_the_policys_business_is_left_alone(host: Any) -> None:

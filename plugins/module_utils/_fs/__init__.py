@@ -7,19 +7,25 @@ from __future__ import annotations
 from ._apply import (
     ChangedMeanwhile,
     change,
+    change_near,
     copy_up,
     is_owners_doing,
     left_by,
     same_permissions,
 )
+from ._cwd import own_descriptors, working_directory
+from ._exchange import discard_leftover, exchange, remove_empty
+from ._file import MAX_BYTES, ConfigurationFile, Present, Refused
 from ._inode import (
     Known,
     Observation,
     Stamp,
     has_capability,
-    observe_again,
+    is_unchanged,
+    kernel_time_ns,
     observe_fd,
     proc_path,
+    seems_without_capability,
 )
 from ._mounts import read_mounts
 from ._paths import Paths
@@ -30,33 +36,48 @@ from ._private import (
     sync_directory,
 )
 from ._tree import MissingDirectory, Tree
-from ._walk import WHOLE, Share, Visit, Walk, is_gone
+from ._walk import HALVES, MOST_AT_ONCE, WHOLE, Listing, Share, Visit, Walk, is_gone
 
 __all__ = [
+    "HALVES",
+    "MAX_BYTES",
+    "MOST_AT_ONCE",
     "WHOLE",
     "ChangedMeanwhile",
+    "ConfigurationFile",
     "Known",
+    "Listing",
     "MissingDirectory",
     "Observation",
     "Paths",
+    "Present",
+    "Refused",
     "Share",
     "Stamp",
     "Tree",
     "Visit",
     "Walk",
     "change",
+    "change_near",
     "check_private_directory",
     "copy_up",
+    "discard_leftover",
+    "exchange",
     "find_private_directory",
     "has_capability",
     "is_gone",
     "is_owners_doing",
+    "is_unchanged",
+    "kernel_time_ns",
     "left_by",
-    "observe_again",
     "observe_fd",
     "open_private_directory",
+    "own_descriptors",
     "proc_path",
     "read_mounts",
+    "remove_empty",
     "same_permissions",
+    "seems_without_capability",
     "sync_directory",
+    "working_directory",
 ]

@@ -16,7 +16,6 @@ from .._access import REGULAR, Inode, Mount
 from .._acl import NO_ENTRIES, Acl, encode, in_force, with_mask_of_entries
 from .._errors import HostError
 from ._inode import ACCESS_XATTR, DEFAULT_XATTR, observe_fd, proc_path
-from ._statx import status_of_fd
 
 _DISTINCT_CHANGES = 4096
 _CAP_FSETID = 4
@@ -53,7 +52,19 @@ def change(fd: int, before: Inode, after: Inode, mounts: Mapping[int, Mount]) ->
     Raises HostError where the kernel kept something else, OSError where it
     refused; ChangedMeanwhile where that is the owner's doing, who may.
     """
-    path = proc_path(fd)
+    _change(proc_path(fd), fd, before, after, mounts)
+
+
+def change_near(
+    fd: int, before: Inode, after: Inode, mounts: Mapping[int, Mount]
+) -> None:
+    """Do what ``change`` does, and sooner, among the process's ``own_descriptors``."""
+    _change(str(fd), fd, before, after, mounts)
+
+
+def _change(
+    path: str, fd: int, before: Inode, after: Inode, mounts: Mapping[int, Mount]
+) -> None:
     for call in _calls(before, after):
         call(path)
     now = _read_back(fd, after, mounts)
@@ -92,8 +103,8 @@ def _has_fsetid() -> bool:
 
 def _read_back(fd: int, after: Inode, mounts: Mapping[int, Mount]) -> Inode:
     """Return what the kernel made of it; of a file the mode tells enough."""
-    status = status_of_fd(fd)
-    kept = status.uid, status.gid, status.mode & 0o7777
+    status = os.stat(fd)
+    kept = status.st_uid, status.st_gid, status.st_mode & 0o7777
     if after.kind == REGULAR and kept == (after.uid, after.gid, after.mode):
         return after
     return observe_fd(fd, mounts).inode
@@ -157,10 +168,20 @@ def _call_for(present: Inode, stage: Inode) -> Iterator[Callable[[str], None]]:
     if (present.uid, present.gid) != (stage.uid, stage.gid):
         yield lambda path: os.chown(path, stage.uid, stage.gid)
     if present.acl != stage.acl:
-        # A minimal ACL sets the mode's bits and drops the attribute at once.
         acl = encode(stage.acl)
-        yield lambda path: os.setxattr(path, ACCESS_XATTR, acl)
+        yield lambda path: _set_access(path, acl, stage)
     if present.default_acl != stage.default_acl:
         default = stage.default_acl
         value = NO_ENTRIES if default is None else encode(default)
         yield lambda path: os.setxattr(path, DEFAULT_XATTR, value)
+
+
+def _set_access(path: str, acl: bytes, stage: Inode) -> None:
+    """Set the access ACL; the mode alone where the file system keeps no ACLs."""
+    try:
+        # A minimal ACL sets the mode's bits and drops the attribute at once.
+        os.setxattr(path, ACCESS_XATTR, acl)
+    except OSError as error:
+        if error.errno != errno.EOPNOTSUPP or not stage.acl.is_minimal:
+            raise
+        os.chmod(path, stage.mode)

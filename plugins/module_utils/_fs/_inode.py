@@ -7,6 +7,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from functools import lru_cache
@@ -40,6 +41,9 @@ Known = set[Fingerprint]
 _CTIME_TELLS = frozenset({"btrfs", "ext4", "tmpfs"})
 
 _DISTINCT_INODES = 4096
+_COARSE = 5
+#: A file system that cuts times off: ext4 with small inodes keeps whole seconds.
+_FINE_NS, _WHOLE_SECONDS_NS = 10**6, 2 * 10**9
 _FORMAT = stat.S_IFMT(0xFFFF)
 _HAVE_ACLS = (stat.S_IFREG, stat.S_IFDIR)
 _KINDS = {
@@ -90,23 +94,33 @@ def observe_fd(fd: int, mounts: Mapping[int, Mount]) -> Observation:
     return _observed_fd(status_of_fd(fd), fd, mounts)
 
 
-def observe_again(
-    fd: int, seen: Observation, before_ns: int, mounts: Mapping[int, Mount]
-) -> Observation:
-    """Read an inode that was ``seen``; what is certainly the same still is not read.
+def kernel_time_ns() -> int:
+    """Return the clock that the kernel takes the ctime of inodes from.
+
+    It goes by ticks (``ktime_get_coarse_real_ts64()``): whatever changes from now
+    on will have that time or a later one, and what has an earlier one has not
+    been changed since.
+    """
+    return time.clock_gettime_ns(_COARSE)
+
+
+def is_unchanged(fd: int, seen: Observation, before_ns: int) -> bool:
+    """Tell whether an inode is certainly the one that was ``seen``, as it was.
 
     Whatever changes an inode sets its ctime, and where that is trusted so does
     whatever gives it another name: it was seen by its name, in two calls, and a
-    name that stood for another inode in one of them shows. ``before_ns`` is a time
-    before it was seen by more than the tick of the kernel's clock, in which a
-    second change would not show.
+    name that stood for another inode in one of them shows. ``before_ns`` is what
+    ``kernel_time_ns`` was before.
     """
-    status = status_of_fd(fd)
-    stamp = Stamp(status.device, status.ino, status.born_ns)
-    unchanged = status.changed_ns == seen.changed_ns < before_ns
-    if unchanged and stamp == seen.stamp and seen.inode.mount.type in _CTIME_TELLS:
-        return seen
-    return _observed_fd(status, fd, mounts)
+    if seen.inode.mount.type not in _CTIME_TELLS:
+        return False
+    status = os.stat(fd)
+    changed_ns = status.st_ctime_ns
+    if changed_ns != seen.changed_ns or changed_ns >= before_ns:
+        return False
+    if not changed_ns % _FINE_NS and changed_ns >= before_ns - _WHOLE_SECONDS_NS:
+        return False
+    return status.st_ino == seen.stamp.ino and status.st_dev == seen.stamp.device
 
 
 def _observed_fd(status: Status, fd: int, mounts: Mapping[int, Mount]) -> Observation:
@@ -171,7 +185,7 @@ def _observed(
 
 
 def _read_xattr(path: str, attribute: str, follow: bool) -> bytes | None:
-    """Return the bytes of an ACL; None where there is none or none can be."""
+    """Return the bytes of an attribute; None where there is none or none can be."""
     try:
         return os.getxattr(path, attribute, follow_symlinks=follow)
     except OSError as error:
@@ -212,13 +226,18 @@ def _inode(
 
 def has_capability(fd: int) -> bool:
     """Tell whether a file carries capabilities(7)."""
+    return _read_xattr(proc_path(fd), CAPABILITY_XATTR, True) is not None
+
+
+def seems_without_capability(name: str) -> bool:
+    """Tell whether a name of the working directory stands for a file without any.
+
+    Certain only if what was opened by the name ``is_unchanged``.
+    """
     try:
-        os.getxattr(proc_path(fd), CAPABILITY_XATTR)
-    except OSError as error:
-        if error.errno in (errno.ENODATA, errno.EOPNOTSUPP):
-            return False
-        raise
-    return True
+        return _read_xattr(name, CAPABILITY_XATTR, False) is None
+    except OSError:
+        return False
 
 
 def supports_acls(fd: int) -> bool:

@@ -8,6 +8,8 @@ from collections.abc import Iterable, Mapping
 
 from .._access import Mount
 
+_PLAIN = Mount()
+
 
 def parse_mountinfo(lines: Iterable[str]) -> dict[int, Mount]:
     """Return the mounts by their id."""
@@ -34,4 +36,4 @@ def read_mounts() -> Mapping[int, Mount]:
 
 def mount_of(mounts: Mapping[int, Mount], mount_id: int | None) -> Mount:
     """Return the mount with that id; a plain one where the kernel names none."""
-    return mounts.get(mount_id, Mount()) if mount_id is not None else Mount()
+    return _PLAIN if mount_id is None else mounts.get(mount_id, _PLAIN)

@@ -7,11 +7,12 @@ from __future__ import annotations
 import os
 from contextlib import ExitStack, suppress
 
-from .._access import STICKY, others_create
+from .._access import STICKY, Mount, others_create
 from .._errors import HostError
 from ._inode import observe_fd
-from ._mounts import read_mounts
 
+#: Who owns a directory and may write there does not depend on its mount.
+_NO_MOUNTS: dict[int, Mount] = {}
 _PIN = os.O_PATH | os.O_NOFOLLOW | os.O_DIRECTORY | os.O_CLOEXEC
 
 
@@ -41,22 +42,21 @@ def find_private_directory(path: str) -> int | None:
 
 def _walk_to(path: str, *, make: bool) -> int | None:
     """Return the directory; None where it is missing, and not to be made."""
-    mounts = read_mounts()
     at = "/"
     with ExitStack() as opened:
         fd = _open(at, None, opened)
+        inode = observe_fd(fd, _NO_MOUNTS).inode
         for component in path.strip("/").split("/"):
             at = os.path.join(at, component)
-            parent = observe_fd(fd, mounts).inode
-            if others_create(parent) and not parent.special & STICKY:
+            if others_create(inode) and not inode.special & STICKY:
                 raise _not_private(path, at)
             child = _enter(fd, component, at, opened, make=make)
             if child is None:
                 return None
-            if observe_fd(child, mounts).inode.uid != 0:
-                raise _not_private(path, at)
             fd = child
-        inode = observe_fd(fd, mounts).inode
+            inode = observe_fd(fd, _NO_MOUNTS).inode
+            if inode.uid != 0:
+                raise _not_private(path, at)
         if others_create(inode) or inode.mode & 0o007:
             raise HostError(
                 f"{path} is open to others than root. Run: chmod 0700 {path}"

@@ -23,7 +23,7 @@ PIN = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
 LIST = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
-def _resolved(path: str) -> str:
+def resolved(path: str) -> str:
     """Return, for a message, where a path leads, unless that changes meanwhile."""
     try:
         return f" {display(os.path.realpath(path))}"
@@ -51,6 +51,8 @@ class Tree:
         self.acl_supported = supports_acls(self.fd)
         own = self.observe()
         self._mount_id, self._device = own.mount_id, own.stamp.device
+        if own.mount_id is not None:
+            self.mounts = {**self.mounts, own.mount_id: own.inode.mount}
 
     def _open(self) -> int:
         at = "/"
@@ -91,7 +93,7 @@ class Tree:
                 "directories.path",
                 self.path,
                 f"goes through a symbolic link, {display(at)}",
-                f"Use the resolved path{_resolved(self.path)}",
+                f"Use the resolved path{resolved(self.path)}",
             )
         raise OptionError(
             "directories.path",

@@ -62,10 +62,16 @@ _MAX_BRANCHES = 100
 
 @dataclass
 class Environment:
-    """What Apache finds when it starts; ``umask`` is None where none is set."""
+    """What Apache finds when it starts; ``umask`` is None where none is set.
+
+    ``umask_place`` are the file and the line of what decides about it, whether or
+    not ``umask_known``.
+    """
 
     variables: dict[str, str] = field(default_factory=dict)
     umask: int | None = None
+    umask_place: tuple[str, int] | None = None
+    umask_known: bool = True
     problems: list[Problem] = field(default_factory=list)
 
 
@@ -76,7 +82,13 @@ def evaluate(root: str, path: str, before: Mapping[str, str]) -> Environment:
     """
     shell = _Shell(root, before)
     shell.source(path, 0)
-    return Environment(shell.exports(), shell.umask, shell.problems)
+    return Environment(
+        shell.exports(),
+        shell.umask,
+        shell.umask_place,
+        shell.umask_known,
+        shell.problems,
+    )
 
 
 @dataclass(frozen=True)
@@ -144,6 +156,8 @@ class _Shell:
         self._path = ""
         self._depth = 0
         self.umask: int | None = None
+        self.umask_place: tuple[str, int] | None = None
+        self.umask_known = True
         self.problems: list[Problem] = []
 
     def exports(self) -> dict[str, str]:
@@ -261,7 +275,9 @@ class _Shell:
 
     def _set_umask(self, word: str, line: int, *, maybe: bool) -> None:
         text = self._word(word) or ""
-        if maybe or not re.fullmatch("[0-7]{1,4}", text):
+        self.umask_place = self._path, line
+        self.umask_known = not maybe and bool(re.fullmatch("[0-7]{1,4}", text))
+        if not self.umask_known:
             self._report(line, "sets a umask that is not known here: write it as 0022")
         else:
             self.umask = int(text, 8) & 0o777

@@ -213,16 +213,24 @@ def _number(text: str) -> int | None:
 
 
 def _crontabs(host: _Host) -> Iterator[Found]:
-    yield _crontab(host, _CRONTAB, None)
+    for each in crontabs(host.root):
+        if isinstance(each, Problem):
+            yield Found(problems=(each,))
+        else:
+            yield _crontab(host, *each)
+
+
+def crontabs(root: str) -> Iterator[tuple[str, str | None] | Problem]:
+    """Yield each crontab, and whose it is; None where its lines name users."""
+    yield _CRONTAB, None
     for directory, is_name in ((_CRON_D, _is_run), (_SPOOL, _is_crontab)):
         try:
-            names = list_names(host.root, directory)
+            names = list_names(root, directory)
         except OSError as error:
-            yield Found(problems=(unread(directory, error),))
+            yield unread(directory, error)
             continue
         for name in filter(is_name, names):
-            user = name if directory == _SPOOL else None
-            yield _crontab(host, f"{directory}/{name}", user)
+            yield f"{directory}/{name}", name if directory == _SPOOL else None
 
 
 def _is_run(name: str) -> bool:
@@ -327,14 +335,22 @@ def _running(
 
 
 def _scripts(host: _Host) -> Iterator[Found]:
+    for each in scripts(host.root):
+        if isinstance(each, Problem):
+            yield Found(problems=(each,))
+        else:
+            yield _script(host, each)
+
+
+def scripts(root: str) -> Iterator[str | Problem]:
+    """Yield what may be a script that run-parts(8) runs for cron."""
     for directory in _SCRIPTS:
         try:
-            names = list_names(host.root, directory)
+            names = list_names(root, directory)
         except OSError as error:
-            yield Found(problems=(unread(directory, error),))
+            yield unread(directory, error)
             continue
-        for name in filter(_is_run, names):
-            yield _script(host, f"{directory}/{name}")
+        yield from (f"{directory}/{name}" for name in filter(_is_run, names))
 
 
 def _script(host: _Host, path: str) -> Found:

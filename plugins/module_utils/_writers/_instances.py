@@ -101,7 +101,7 @@ def _instance(
         for writer in candidates
         if writer.launch is not None
         and writer.identity.uid == process.identity.uid
-        and _is_launched(process, parent, writer.launch)
+        and is_launched(process, parent, writer.launch)
     ]
     of_its_log = [writer for writer in known if held & set(writer.logs)]
     known = of_its_log or known
@@ -111,7 +111,8 @@ def _instance(
     return Instance(process, tuple(known), _changed_since(process, files))
 
 
-def _is_launched(process: Process, parent: Process | None, launch: Launch) -> bool:
+def is_launched(process: Process, parent: Process | None, launch: Launch) -> bool:
+    """Tell whether a process of the launch's unit is one that it tells of."""
     if launch.pid is not None:
         return process.pid == launch.pid
     if launch.name is not None:

@@ -187,13 +187,13 @@ def _beneath(directory: str | None, name: str) -> str | None:
 
 def _read_script(text: str, state: _State, names: _Names, depth: int) -> None:
     if depth:
-        for words, targets in _simple_commands(text):
+        for words, targets in simple_commands(text):
             for target in targets:
                 names.write(state, target)
             state = _read_command(words, state, names, depth)
 
 
-def _simple_commands(text: str) -> Iterator[tuple[list[str], list[str]]]:
+def simple_commands(text: str) -> Iterator[tuple[list[str], list[str]]]:
     """Yield the words and the redirections' targets of each simple command."""
     words: list[str] = []
     targets: list[str] = []

@@ -28,25 +28,25 @@ from ._supervisor_ini import Configuration, Place, Section, Values, read
 from ._unit_files import configured_umask, files_of, places_of
 from ._unit_files import read as read_unit
 
-_CONFIGURATIONS = ("/etc/supervisor/supervisord.conf", "/etc/supervisord.conf")
-_UNIT = "supervisor.service"
-_NAME = "supervisord"
+CONFIGURATIONS = ("/etc/supervisor/supervisord.conf", "/etc/supervisord.conf")
+UNIT = "supervisor.service"
+NAME = "supervisord"
 _RESTART = "systemctl daemon-reload && systemctl restart supervisor"
 _FOREGROUND = re.compile(r"\s(?:-[a-z]*n[a-z]*|--nodaemon)(?:\s|$)")
 #: The first that has a name is ``supervisor:NAME``.
 _KINDS = ("program", "fcgi-program", "eventlistener")
-_AUTOMATIC = "auto"
+AUTOMATIC = "auto"
 _NO_LOGS = ("none", "off", "syslog")
 _NO_FILES = ("/dev/", "/proc/")
 #: mkstemp(3) makes the logs that supervisord names itself.
-_AUTOMATIC_MODE = 0o600
+AUTOMATIC_MODE = 0o600
 _AUTOMATIC_DIRECTORY = "/tmp"  # noqa: S108
 _MAX_PROCESSES = 1000
 
 
 def discover(root: str = "/") -> Found:
     """Return who runs programs on the host whose file system is below ``root``."""
-    for path in _CONFIGURATIONS:
+    for path in CONFIGURATIONS:
         try:
             return _found(root, path, read(root, path))
         except FileNotFoundError:
@@ -57,7 +57,9 @@ def discover(root: str = "/") -> Found:
 
 
 @dataclass(frozen=True)
-class _Host:
+class Host:
+    """Where supervisor's configuration is read, and what was wrong with it."""
+
     root: str
     path: str
     values: Values
@@ -65,7 +67,7 @@ class _Host:
 
 
 @dataclass(frozen=True)
-class _Daemon:
+class Daemon:
     """supervisord: who it is, and the directory that it works in."""
 
     identity: Identity
@@ -73,7 +75,7 @@ class _Daemon:
 
 
 @dataclass(frozen=True)
-class _Program:
+class Program:
     """A section that supervisord starts processes for.
 
     ``processes`` has the names that each process can use in expressions.
@@ -85,55 +87,57 @@ class _Program:
 
 
 def _found(root: str, path: str, configuration: Configuration) -> Found:
-    host = _Host(root, path, Values(configuration.problems), Sessions(root))
+    host = Host(root, path, Values(configuration.problems), Sessions(root))
     own = configuration.sections.get("supervisord")
     if own is None:
         own = Section("supervisord", Place(path, 0), {}, {})
         host.values.refuse(own, "", "has no section [supervisord]")
-    daemon = _daemon(host, own)
-    logs = [_log(host, own, "logfile", {}, daemon)] if "logfile" in own.values else []
+    daemon = daemon_of(host, own)
+    logs = [log_of(host, own, "logfile", {}, daemon)] if "logfile" in own.values else []
     writers: list[Writer] = []
-    for program in _programs(host, configuration.sections.values()):
+    for program in programs_of(host, configuration.sections.values()):
         writers += _writers(host, program, daemon)
         logs += _logs(host, program, daemon)
     writers += _own_writers(host, own, daemon, logs)
     return Found(tuple(writers), host.values.problems)
 
 
-def _daemon(host: _Host, section: Section) -> _Daemon:
+def daemon_of(host: Host, section: Section) -> Daemon:
+    """Return whom a section [supervisord] makes the daemon."""
     umask = _daemon_umask(host, section)
     identity = root_itself("supervisord", umask)
     user = host.values.known(section, "user", {})
     if user is not None:
         identity = _account(host, section, "supervisord", user, umask) or identity
     directory = host.values.known(section, "directory", {}) or ""
-    return _Daemon(identity, os.path.join("/", directory))
+    return Daemon(identity, os.path.join("/", directory))
 
 
-def _daemon_umask(host: _Host, section: Section) -> int:
-    started_with = configured_umask(host.root, _UNIT)
+def _daemon_umask(host: Host, section: Section) -> int:
+    started_with = configured_umask(host.root, UNIT)
     configured = host.values.umask(section, {}, DEFAULT_UMASK)
-    if not _stays_in_foreground(host, section):
+    if not stays_in_foreground(host, section):
         return DEFAULT_UMASK if configured is None else configured
     if "umask" in section.values and configured not in (None, started_with):
         reason = (
             "has no effect: supervisord sets it only where it goes into the "
-            f"background; set UMask= in {_UNIT}, or umask= in each program"
+            f"background; set UMask= in {UNIT}, or umask= in each program"
         )
         host.values.warn(section, "umask", reason)
     return started_with
 
 
-def _stays_in_foreground(host: _Host, section: Section) -> bool:
+def stays_in_foreground(host: Host, section: Section) -> bool:
+    """Tell whether systemd's umask is that of the daemon, and not its own."""
     if host.values.truth(section, "nodaemon"):
         return True
-    settings, _problems = read_unit(host.root, files_of(host.root, _UNIT))
+    settings, _problems = read_unit(host.root, files_of(host.root, UNIT))
     commands = [each.value for each in settings if each.key == "ExecStart"]
     return bool(commands and _FOREGROUND.search(commands[-1]))
 
 
 def _account(
-    host: _Host, section: Section, identifier: str, user: str, umask: int
+    host: Host, section: Section, identifier: str, user: str, umask: int
 ) -> Identity | None:
     """Return who supervisord makes a process that it starts as a user."""
     try:
@@ -149,7 +153,8 @@ def _account(
     return replace(identity, groups=frozenset([identity.gid, *groups]))
 
 
-def _programs(host: _Host, sections: Iterable[Section]) -> Iterator[_Program]:
+def programs_of(host: Host, sections: Iterable[Section]) -> Iterator[Program]:
+    """Yield what is started; what there is twice has its kind before its name."""
     by_name = {section.name: section for section in sections}
     groups = _groups(host, by_name)
     taken: set[str] = set()
@@ -165,10 +170,10 @@ def _programs(host: _Host, sections: Iterable[Section]) -> Iterator[_Program]:
             service = f"{kind}:{display(name)}" if name in taken else display(name)
             taken.add(name)
             processes = _processes(host, section, name, groups.get(name, [name]))
-            yield _Program(f"supervisor:{service}", section, tuple(processes))
+            yield Program(f"supervisor:{service}", section, tuple(processes))
 
 
-def _groups(host: _Host, sections: Mapping[str, Section]) -> dict[str, list[str]]:
+def _groups(host: Host, sections: Mapping[str, Section]) -> dict[str, list[str]]:
     """Return the groups of each program that a group names."""
     groups: dict[str, list[str]] = {}
     for section in sections.values():
@@ -185,7 +190,7 @@ def _groups(host: _Host, sections: Mapping[str, Section]) -> dict[str, list[str]
 
 
 def _processes(
-    host: _Host, section: Section, name: str, groups: Iterable[str]
+    host: Host, section: Section, name: str, groups: Iterable[str]
 ) -> Iterator[Mapping[str, Any]]:
     first = host.values.number(section, "numprocs_start", 0)
     number = host.values.number(section, "numprocs", 1)
@@ -202,9 +207,9 @@ def _processes(
             }
 
 
-def _writers(host: _Host, program: _Program, daemon: _Daemon) -> Iterator[Writer]:
+def _writers(host: Host, program: Program, daemon: Daemon) -> Iterator[Writer]:
     runs = merged(_runs(host, program, daemon))
-    identity = _identity(host, program, daemon)
+    identity = identity_of(host, program, daemon)
     place = program.section.place
     if identity is None or not program.processes:
         return
@@ -221,25 +226,25 @@ def _writers(host: _Host, program: _Program, daemon: _Daemon) -> Iterator[Writer
             )
 
 
-def _launch(host: _Host, program: _Program) -> Launch:
+def _launch(host: Host, program: Program) -> Launch:
     """Return how the processes that supervisord starts for a program are known."""
-    restart = f"supervisorctl restart {' '.join(_targets(program))}"
+    restart = f"supervisorctl restart {' '.join(targets_of(program))}"
     groups = dict.fromkeys(names["group_name"] for names in program.processes)
     update = f"supervisorctl update {' '.join(_quoted(each) for each in groups)}"
     is_its_own = "umask" in program.section.values
     return Launch(
-        _UNIT,
+        UNIT,
         # A restart alone starts it as supervisord remembers it.
         new_umask=update if is_its_own else _RESTART,
         new_groups=restart,
         new_logs=restart,
-        parent=_NAME,
-        files=(program.section.place.path, host.path, *places_of(host.root, _UNIT)),
+        parent=NAME,
+        files=(program.section.place.path, host.path, *places_of(host.root, UNIT)),
     )
 
 
-def _targets(program: _Program) -> Iterator[str]:
-    """Yield what supervisorctl calls the processes of a program."""
+def targets_of(program: Program) -> Iterator[str]:
+    """Yield, quoted for a shell, what supervisorctl calls the processes of a program."""
     for names in program.processes:
         group = names["group_name"]
         if "process_name" in program.section.values or names["numprocs"] > 1:
@@ -253,7 +258,8 @@ def _quoted(name: str) -> str:
     return shlex.quote(display(name))
 
 
-def _identity(host: _Host, program: _Program, daemon: _Daemon) -> Identity | None:
+def identity_of(host: Host, program: Program, daemon: Daemon) -> Identity | None:
+    """Return whom a program's processes are started as; None if that is not known."""
     section = program.section
     names = next(iter(program.processes), {})
     umask = host.values.umask(section, names, daemon.identity.umask)
@@ -274,7 +280,7 @@ def _identity(host: _Host, program: _Program, daemon: _Daemon) -> Identity | Non
 
 
 def _runner(
-    host: _Host, program: _Program, run: Run, identity: Identity
+    host: Host, program: Program, run: Run, identity: Identity
 ) -> Identity | None:
     """Return who runs a part of a program's command."""
     umask, identifier = identity.umask, identity.id
@@ -291,7 +297,7 @@ def _runner(
     return replace(identity, id=identifier + suffix, umask=own)
 
 
-def _runs(host: _Host, program: _Program, daemon: _Daemon) -> Iterator[Run]:
+def _runs(host: Host, program: Program, daemon: Daemon) -> Iterator[Run]:
     """Yield what the processes of a program name."""
     yield Run()  # even if it names nothing
     section = program.section
@@ -315,26 +321,26 @@ def _runs(host: _Host, program: _Program, daemon: _Daemon) -> Iterator[Run]:
             host.values.warn(section, "command", reason)
 
 
-def _logs(host: _Host, program: _Program, daemon: _Daemon) -> Iterator[str | None]:
+def _logs(host: Host, program: Program, daemon: Daemon) -> Iterator[str | None]:
     section = program.section
     is_redirected = host.values.truth(section, "redirect_stderr")
     for names in program.processes:
-        yield _log(host, section, "stdout_logfile", names, daemon)
+        yield log_of(host, section, "stdout_logfile", names, daemon)
         if not is_redirected:
-            yield _log(host, section, "stderr_logfile", names, daemon)
+            yield log_of(host, section, "stderr_logfile", names, daemon)
 
 
-def _log(
-    host: _Host, section: Section, key: str, names: Mapping[str, Any], daemon: _Daemon
+def log_of(
+    host: Host, section: Section, key: str, names: Mapping[str, Any], daemon: Daemon
 ) -> str | None:
     """Return the path of a log, or that supervisord makes one up; None for none."""
     if key not in section.values:
-        return _AUTOMATIC
+        return AUTOMATIC
     value = host.values.known(section, key, names)
     if not value or value.lower() in _NO_LOGS:
         return None
-    if value.lower() == _AUTOMATIC:
-        return _AUTOMATIC
+    if value.lower() == AUTOMATIC:
+        return AUTOMATIC
     if value.startswith("~"):
         host.values.warn(section, key, "depends on the environment of supervisord")
         return None
@@ -342,35 +348,41 @@ def _log(
     return None if path.startswith(_NO_FILES) else path
 
 
+def child_directory(host: Host, section: Section, daemon: Daemon) -> str:
+    """Return where the logs lie that supervisord names itself."""
+    directory = host.values.known(section, "childlogdir", {})
+    path = os.path.join(daemon.directory, directory or _AUTOMATIC_DIRECTORY)
+    return os.path.normpath(path)
+
+
 def _own_writers(
-    host: _Host, section: Section, daemon: _Daemon, logs: Iterable[str | None]
+    host: Host, section: Section, daemon: Daemon, logs: Iterable[str | None]
 ) -> Iterator[Writer]:
     """Yield supervisord, which opens the logs, and whatever it names itself."""
     origin = f"{display(section.place.path)}:{section.place.line}"
     paths = dict.fromkeys(path for path in logs if path)
-    is_automatic = _AUTOMATIC in paths
-    paths.pop(_AUTOMATIC, None)
+    is_automatic = AUTOMATIC in paths
+    paths.pop(AUTOMATIC, None)
     launch = Launch(
-        _UNIT,
+        UNIT,
         new_umask=_RESTART,
         new_groups=_RESTART,
-        new_logs=f"systemctl kill --kill-who=main --signal=USR2 {_UNIT}",
-        name=_NAME,
-        files=(host.path, *places_of(host.root, _UNIT)),
+        new_logs=f"systemctl kill --kill-who=main --signal=USR2 {UNIT}",
+        name=NAME,
+        files=(host.path, *places_of(host.root, UNIT)),
     )
     if paths:
         yield Writer(
             daemon.identity, "supervisord", origin, tuple(paths), launch=launch
         )
     if is_automatic:
-        directory = host.values.known(section, "childlogdir", {})
-        path = os.path.join(daemon.directory, directory or _AUTOMATIC_DIRECTORY)
+        path = child_directory(host, section, daemon)
         yield Writer(
             replace(
-                daemon.identity, id="supervisord:auto", request_mode=_AUTOMATIC_MODE
+                daemon.identity, id="supervisord:auto", request_mode=AUTOMATIC_MODE
             ),
             "supervisord",
             origin,
-            mentions=(os.path.normpath(path),),
+            mentions=(path,),
             launch=launch,
         )

@@ -69,7 +69,8 @@ _PROPERTIES = (
     *_DIRECTORIES,
     *_SANDBOX,
 )
-_SHOW = ("show", "--type=service", "--all", "--property=" + ",".join(_PROPERTIES))
+_SHOWN = "--property=" + ",".join(_PROPERTIES)
+_SHOW = ("show", "--type=service", "--all", _SHOWN)
 
 _WORD = re.compile(r'"((?:[^"\\]|\\.)*)"|(\S+)')
 _FILE = re.compile(r"(?:file|append|truncate):(.+)")
@@ -109,6 +110,12 @@ def discover(runner: Runner | None = None, root: str = "/") -> Found:
 def read_units(runner: Runner | None = None) -> tuple[Unit, ...]:
     """Return the services; none where systemd does not run. Raises OSError."""
     return parse_units((runner or _systemctl)(_SHOW))
+
+
+def read_unit(name: str, runner: Runner | None = None) -> Unit | None:
+    """Return one service, None if nothing starts it. Raises OSError."""
+    units = parse_units((runner or _systemctl)(("show", _SHOWN, "--", name)))
+    return next(iter(units), None)
 
 
 def _systemctl(arguments: Sequence[str]) -> str:

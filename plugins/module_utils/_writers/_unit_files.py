@@ -132,18 +132,33 @@ def places_of(root: str, unit: str) -> tuple[str, ...]:
     return (*files_of(root, unit), *present)
 
 
+def is_masked(root: str, unit: str) -> bool:
+    """Tell whether a unit's own file is a link to /dev/null (systemctl(1), mask)."""
+    paths = (below(root, f"{place}/{unit}") for place in DIRECTORIES)
+    found = next(filter(os.path.lexists, paths), None)
+    return found is not None and _is_masked(found)
+
+
 def _is_masked(path: str) -> bool:
     return os.path.realpath(path) == os.devnull
 
 
 def configured_umask(root: str, unit: str) -> int:
     """Return the umask that a service's first process is started with."""
+    setting = umask_setting(root, unit)
+    return DEFAULT_UMASK if setting is None else parse_umask(setting.value, 0)
+
+
+def umask_setting(root: str, unit: str) -> Setting | None:
+    """Return the setting that decides about that; None where it is the default."""
     settings, _problems = read(root, files_of(root, unit))
-    umask = DEFAULT_UMASK
+    found = None
     for setting in settings:
-        if (setting.section, setting.key) == ("Service", "UMask"):
-            umask = parse_umask(setting.value, umask)
-    return umask
+        if (setting.section, setting.key) != ("Service", "UMask"):
+            continue
+        if parse_umask(setting.value, -1) >= 0:
+            found = setting
+    return found
 
 
 def parse_umask(text: str, otherwise: int) -> int:

@@ -27,6 +27,7 @@ def lines(check: bool = False, **result: Any) -> list[str]:
         "run_id": RUN,
         "restored": 3,
         "as_before": 1,
+        "files": [],
         "ignored_entries": 0,
         "left_alone": [],
         **result,
@@ -60,6 +61,24 @@ def test_what_would_be_done() -> None:
     ]
 
 
+def test_files_that_were_edited() -> None:
+    files = [{"path": "/etc/apache2/envvars"}, {"path": "/etc/a: b.conf"}]
+    expected = [
+        "FILE /etc/apache2/envvars",
+        "FILE /etc/a - b.conf",
+        "Services run with them once they are restarted. For units",
+        "systemctl daemon-reload comes first.",
+    ]
+    assert lines(files=files)[2:] == [
+        "2 configuration file(s) hold again what was there before",
+        *expected,
+    ]
+    assert lines(check=True, files=files)[2:] == [
+        "2 configuration file(s) would hold again what was there before",
+        *expected,
+    ]
+
+
 def test_host_without_the_run() -> None:
     assert lines(run_missing=True, msg="run_id: 'x' is not in /var. Name one of y") == [
         "Nothing to take back.",
@@ -79,8 +98,9 @@ def test_run_that_was_killed() -> None:
 )
 def test_no_name_needs_quotes_or_more_columns(name: str) -> None:
     left_alone = {"path": f"/srv/{name}.log", "reason": "changed_since", "count": 2}
-    shown = lines(left_alone=[left_alone])[2:]
-    assert shown[0].startswith("LEFT ALONE 2 changed_since, first")
+    files = [{"path": f"/srv/{name}.conf"}]
+    shown = lines(left_alone=[left_alone], files=files)[2:]
+    assert any(line.startswith("LEFT ALONE 2 changed_since, first") for line in shown)
     assert max(map(len, shown)) <= MOST
     dumped = yaml.safe_dump(shown, allow_unicode=True, width=80)
     assert dumped == "".join(f"- {line}\n" for line in shown)

@@ -193,3 +193,28 @@ def test_a_problem_has_a_line_where_there_is_one() -> None:
         "WARNING /etc/crontab line 7\u00a0- no time",
         "WARNING /proc\u00a0- may not be seen",
     ]
+
+
+def test_conflicts_are_readable_in_80_columns() -> None:
+    ids = ["www-data", "queue"]
+    where = "/etc/logrotate.d/payments-of-the-application-with-a-long-name line 1"
+    conflict = {
+        "code": "logrotate_locks_out",
+        "severity": "error",
+        "path": "/srv/logs",
+        "message": (
+            "At 00:00 each day (logrotate.timer), queue cannot append to the new "
+            "laravel.log that logrotate makes (www-data:adm 0640): the ACL's mask "
+            "leaves queue r--"
+        ),
+        "remedy": f"say `create 0660 www-data adm` in {where}",
+    }
+    audit = directory(["laravel.log"], ids, findings=[conflict])
+    access = audit["next_file"][0]["access"][:1]
+    manager = {"creator": "manager:logrotate", "allowed": True, "access": access}
+    audit["next_file"].append(manager)
+    shown = lines(audit)
+    assert max(map(len, shown)) <= MOST
+    assert "next, created by logrotate     r-       --" in shown
+    assert any(each.startswith("ERROR At 00:00 each day") for each in shown)
+    assert any(each.startswith("TO DO say `create 0660") for each in shown)

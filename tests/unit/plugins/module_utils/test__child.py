@@ -91,6 +91,55 @@ def _sleep() -> dict[str, Any]:
     return {}
 
 
+def test_a_child_ends_with_its_parent() -> None:
+    told, theirs = os.pipe()
+    parent = os.fork()
+    if parent == 0:
+        # It would go on for a minute.
+        with Child(lambda: _tell_pid(theirs)) as child:
+            child.result()
+        os._exit(1)
+    grandchild = int(os.read(told, 20))
+    os.kill(grandchild, 0)
+    os.kill(parent, signal.SIGKILL)
+    os.waitpid(parent, 0)
+    deadline = time.monotonic() + 10
+    while _runs(grandchild) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert not _runs(grandchild)
+    for fd in (told, theirs):
+        os.close(fd)
+
+
+def _tell_pid(fd: int) -> dict[str, Any]:
+    os.write(fd, f"{os.getpid()}".encode())
+    return _sleep()
+
+
+def _runs(pid: int) -> bool:
+    """Tell whether a process has not ended; nobody may have waited for it yet."""
+    try:
+        with open(f"/proc/{pid}/stat") as file:
+            return file.read().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+def test_whether_an_answer_has_to_be_waited_for() -> None:
+    ours, theirs = os.pipe()
+    with Child(lambda: {"heard": os.read(ours, 1).decode()}) as child:
+        assert not child.has_ended()
+        os.write(theirs, b"x")
+        deadline = time.monotonic() + 10
+        while not child.has_ended() and time.monotonic() < deadline:
+            time.sleep(0.01)
+        assert child.has_ended()
+        # As often as it is asked for.
+        assert child.answer() == child.answer() == {"heard": "x"}
+    for fd in (ours, theirs):
+        os.close(fd)
+
+
 def test_no_descriptor_is_left_open() -> None:
     before = os.listdir("/proc/self/fd")
     with Child(pid) as child:

@@ -13,6 +13,7 @@ from ansible_collections.logward.permissions.plugins.module_utils._errors import
 )
 from ansible_collections.logward.permissions.plugins.module_utils._host import (
     read_kernel_settings,
+    require_debian,
     require_root,
 )
 
@@ -29,3 +30,37 @@ def test_require_root(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 64001)
     with pytest.raises(HostError, match=r"needs root, and runs as 64001\. Set become"):
         require_root()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "ID=debian\n",
+        'NAME="x"\nID="debian"\n',
+        "ID=ubuntu\nID_LIKE=debian\n",
+        "ID=mint\nID_LIKE='ubuntu debian'\n",
+    ],
+)
+def test_debian(tmp_path: Path, text: str) -> None:
+    (tmp_path / "etc").mkdir()
+    (tmp_path / "etc/os-release").write_text(text)
+    require_debian(str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "ID=fedora\n",
+        'ID="rhel"\nID_LIKE="fedora"\n',
+        "NAME=debian\n",
+        "ID=debianish\n",
+        "",
+        None,
+    ],
+)
+def test_another_family(tmp_path: Path, text: str | None) -> None:
+    (tmp_path / "etc").mkdir()
+    if text is not None:
+        (tmp_path / "etc/os-release").write_text(text)
+    with pytest.raises(HostError, match=r"know Debian .* Set the umask by hand here"):
+        require_debian(str(tmp_path))

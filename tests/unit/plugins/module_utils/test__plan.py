@@ -26,12 +26,12 @@ from ansible_collections.logward.permissions.plugins.module_utils._identity impo
 from ansible_collections.logward.permissions.plugins.module_utils._plan import (
     breaks_promise,
     change_refusal,
-    held,
     planned_directory,
     planned_file,
     refusal,
 )
 from ansible_collections.logward.permissions.plugins.module_utils._policy import Policy
+from ansible_collections.logward.permissions.plugins.module_utils._rights import held
 
 # Users and groups of the same number; @3 is a group, @4 and @8 are further ones.
 WEB = Identity("web", "web", 1, 1, frozenset())

@@ -15,6 +15,7 @@ import stat
 import struct
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,8 +24,10 @@ from typing import Any, Callable
 import pytest
 
 from ansible_collections.logward.permissions.plugins.module_utils import (
+    _carry_out,
     _host,
     _repair,
+    _run,
     _survey,
 )
 from ansible_collections.logward.permissions.plugins.module_utils._errors import (
@@ -35,6 +38,7 @@ from ansible_collections.logward.permissions.plugins.module_utils._fs import (
     _apply,
     _walk,
     is_gone,
+    seems_without_capability,
 )
 from ansible_collections.logward.permissions.plugins.module_utils._fs._walk import (
     MAX_DEPTH,
@@ -460,7 +464,7 @@ def before_changing(
                 if any(entry.path == path for entry in entries):
                     act()
 
-        monkeypatch.setattr(_repair, "Journal", WithOthers)
+        monkeypatch.setattr(_run, "Journal", WithOthers)
 
     return install
 
@@ -518,6 +522,34 @@ def test_exchange_of_a_file_gains_nothing(
     assert state(exchanged) == before
 
 
+def test_capabilities_are_those_of_what_was_opened(
+    run: Repair, logs: Path, listing: Listing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By its name a file without any is looked at, once the one with them is open."""
+    _capable(logs / "bad", logs)
+    log_file(logs / "plain")
+    time.sleep(0.02)
+    found = {}
+    real = seems_without_capability
+
+    def seems(name: str) -> bool:
+        if name != "bad":
+            return real(name)
+        (logs / "bad").rename(logs / "moved")
+        (logs / "plain").rename(logs / "bad")
+        seemed = real(name)
+        (logs / "bad").rename(logs / "plain")
+        (logs / "moved").rename(logs / "bad")
+        found.update(listing(logs / "bad"))
+        assert seemed
+        return seemed
+
+    monkeypatch.setattr(_survey, "seems_without_capability", seems)
+    result = run()
+    assert listing(logs / "bad") == found != {}
+    assert reasons(result) == {"privileged_file": "bad"}
+
+
 def test_exchange_of_a_directory_for_a_link_gains_nothing(
     run: Repair, site: Path, logs: Path, listing: Listing
 ) -> None:
@@ -532,16 +564,16 @@ def test_exchange_of_a_directory_for_a_link_gains_nothing(
         archive.rename(logs / "moved")
         archive.symlink_to(outside)
 
-    real_steps = _survey.Survey.steps
+    real = _survey.Survey.others
 
-    def steps(survey: _survey.Survey, known_in: Any) -> Iterator[_survey.Step]:
-        for step in real_steps(survey, known_in):
-            yield step
-            if step.path == "archive":
+    def others(*arguments: Any) -> Iterator[list[_survey.Step]]:
+        for group in real(*arguments):
+            yield group
+            if "archive" in (step.path for step in group):
                 exchange()
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(_survey.Survey, "steps", steps)
+        patch.setattr(_survey.Survey, "others", others)
         result = run()
     assert archive.is_symlink()
     assert listing(outside) == before
@@ -557,17 +589,17 @@ def test_exchange_of_a_directory_for_another_is_not_entered(
         os.chown(directory, uid, uid)
         log_file(directory / "old.log")
     before = listing(foreign)
-    real_steps = _survey.Survey.steps
+    real = _survey.Survey.others
 
-    def steps(survey: _survey.Survey, known_in: Any) -> Iterator[_survey.Step]:
-        for step in real_steps(survey, known_in):
-            yield step
-            if step.path == "archive":
+    def others(*arguments: Any) -> Iterator[list[_survey.Step]]:
+        for group in real(*arguments):
+            yield group
+            if "archive" in (step.path for step in group):
                 archive.rename(logs / "moved")
                 foreign.rename(archive)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(_survey.Survey, "steps", steps)
+        patch.setattr(_survey.Survey, "others", others)
         run()
     assert (
         listing(archive)[str(archive / "old.log")] == before[str(foreign / "old.log")]
@@ -676,7 +708,8 @@ def test_what_became_another_meanwhile_is_left_alone(
     result = only(run())
     assert listing(log) == found
     assert result["changed_inodes"] == 1
-    assert result["skipped"] == [{"path": "app.log", "reason": "hard_link", "count": 1}]
+    # Both names: the others are listed when the newest are done.
+    assert result["skipped"] == [{"path": "app.log", "reason": "hard_link", "count": 2}]
 
 
 def test_log_directory_of_root_in_which_a_directory_appears_meanwhile(
@@ -878,10 +911,10 @@ def test_logs_that_another_file_system_covers_meanwhile(
     os.chown(logs, WEB, WEB)
     log_file(logs / "app.log")
     hidden = os.open(logs, os.O_PATH)
-    real = _survey.Survey.steps
+    real = _survey.Survey.others
 
-    def steps(survey: _survey.Survey, known_in: Any) -> Iterator[_survey.Step]:
-        yield from real(survey, known_in)
+    def others(*arguments: Any) -> Iterator[list[_survey.Step]]:
+        yield from real(*arguments)
         if over is None:
             subprocess.run(["umount", "--lazy", place], check=True)
             return
@@ -893,7 +926,7 @@ def test_logs_that_another_file_system_covers_meanwhile(
     )
     options = RepairOptions("run-1", str(site / "journal"), 0)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(_survey.Survey, "steps", steps)
+        patch.setattr(_survey.Survey, "others", others)
         problem = f"{logs}: a file system was mounted or unmounted here meanwhile.*Run"
         with pytest.raises(HostError, match=problem):
             function(policies, options)
@@ -903,14 +936,14 @@ def test_logs_that_another_file_system_covers_meanwhile(
 
 
 def test_log_directory_that_is_renamed_meanwhile(run: Repair, logs: Path) -> None:
-    real = _survey.Survey.steps
+    real = _survey.Survey.others
 
-    def steps(survey: _survey.Survey, known_in: Any) -> Iterator[_survey.Step]:
-        yield from real(survey, known_in)
+    def others(*arguments: Any) -> Iterator[list[_survey.Step]]:
+        yield from real(*arguments)
         logs.rename(logs.with_name("moved"))
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(_survey.Survey, "steps", steps)
+        patch.setattr(_survey.Survey, "others", others)
         assert only(run())["changed_inodes"] == 2
 
 
@@ -1066,7 +1099,7 @@ def test_names_of_any_bytes(run: Repair, logs: Path, name: str, shown: str) -> N
     before = run(preview)
     result = run()
     assert result["diff"] == before["diff"]
-    assert f"\n{shown}.log\n" in result["diff"][0]["after"]
+    assert f"\n{shown}.log  mode: 0660  acl: + " in result["diff"][0]["after"]
     assert only(result)["changed_inodes"] == 3
     expected = {"path": f"{shown}.link", "reason": "symbolic_link", "count": 1}
     if shown != name:
@@ -1127,7 +1160,8 @@ def test_descriptors_last_for_the_deepest_tree(
     run: Repair, logs: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each level keeps two open, if it has more names than are read at once."""
-    monkeypatch.setattr(_walk, "_NAMES_AT_ONCE", 1)
+    for module in (_walk, _carry_out):
+        monkeypatch.setattr(module, "MOST_AT_ONCE", 1)
     deep = logs
     for level in range(MAX_DEPTH - 2):
         for number in range(20):
@@ -1159,7 +1193,7 @@ def test_no_descriptor_is_left_open(
     descriptors = os.listdir("/proc/self/fd")
     run(preview)
     with monkeypatch.context() as patch:
-        patch.setattr(_repair, "change", _fail)
+        patch.setattr(_carry_out, "change_near", _fail)
         with pytest.raises(HostError):
             run()
     run()

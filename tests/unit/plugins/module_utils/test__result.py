@@ -29,7 +29,6 @@ from ansible_collections.logward.permissions.plugins.module_utils._predict impor
     NextFile,
 )
 from ansible_collections.logward.permissions.plugins.module_utils._result import (
-    Diff,
     access_fields,
     acl_text,
     identity_fields,
@@ -70,13 +69,6 @@ def test_only_the_first_names_of_a_long_acl_are_looked_up(
     assert text is not None
     assert text.endswith(",mask::rw-,other::---,... and 7,950 more")
     assert len(asked) == 50
-    inode = replace(LOGS, acl=acl, default_acl=acl)
-    diff = Diff("/srv/logs")
-    diff.add("", inode, replace(inode, gid=0))
-    shown = diff.result()
-    assert shown is not None
-    assert "\n    default:... and 7,950 more\n" in shown["after"]
-    assert len(shown["after"].splitlines()) < 120
 
 
 def test_inode_fields() -> None:
@@ -141,69 +133,3 @@ def test_next_file_fields() -> None:
         "access_acl": None,
         "access": [],
     }
-
-
-def test_diff() -> None:
-    diff = Diff("/srv/\n")
-    assert diff.result() is None
-    diff.add("", replace(LOGS, default_acl=None), LOGS)
-    diff.add("app\n.log", LOG, replace(LOG, acl=from_mode(0o660)))
-    assert diff.result() == {
-        "before_header": "/srv/\\n",
-        "after_header": "/srv/\\n",
-        "before": f"""\
-.
-    owner {ROOT}
-    group 64001
-    mode  2770
-    user::rwx
-    user:64002:rwx
-    group::r-x
-    group:{ROOT_GROUP}:r-x
-    mask::rwx
-    other::---
-app\\n.log
-    owner 64001
-    group {ROOT_GROUP}
-    mode  0640
-    user::rw-
-    group::r--
-    other::---
-""",
-        "after": f"""\
-.
-    owner {ROOT}
-    group 64001
-    mode  2770
-    user::rwx
-    user:64002:rwx
-    group::r-x
-    group:{ROOT_GROUP}:r-x
-    mask::rwx
-    other::---
-    default:user::rwx
-    default:user:64002:rwx
-    default:group::r-x
-    default:group:{ROOT_GROUP}:r-x
-    default:mask::rwx
-    default:other::--x
-app\\n.log
-    owner 64001
-    group {ROOT_GROUP}
-    mode  0660
-    user::rw-
-    group::rw-
-    other::---
-""",
-    }
-
-
-def test_diff_shows_the_first_and_counts_the_rest() -> None:
-    diff = Diff("/srv", most=2)
-    for number in range(1002):
-        diff.add(f"{number}.log", LOG, replace(LOG, acl=from_mode(0o660)))
-    result = diff.result()
-    assert result is not None
-    assert "2.log" not in result["before"] + result["after"]
-    assert "more" not in result["before"]
-    assert result["after"].endswith("\n... and 1,000 more\n")

@@ -32,6 +32,10 @@ from ansible_collections.logward.permissions.plugins.module_utils._acl import (
     Acl,
     from_mode,
 )
+from ansible_collections.logward.permissions.plugins.module_utils._edits import (
+    EditEntry,
+    Span,
+)
 from ansible_collections.logward.permissions.plugins.module_utils._errors import (
     LogwardError,
 )
@@ -64,11 +68,36 @@ LOG = Entry(
     Inode(REGULAR, 1, 2, 0, EXTENDED),
     Inode(REGULAR, 1, 2**32 - 2, 0, from_mode(0o640)),
 )
-DEEP = replace(
-    LOG, path="/" + "d" * 4094 + "/\udcfe" * 200, after=replace(LOG.after, uid=0)
+DEEP = LOG._replace(
+    path="/" + "d" * 4094 + "/\udcfe" * 200, after=replace(LOG.after, uid=0)
 )
-DEFAULT = replace(LOGS, before=replace(LOGS.before, default_acl=MINIMAL))
-WRITTEN = [[LOGS], [LOG, DEEP], [DEFAULT]]
+DEFAULT = LOGS._replace(before=replace(LOGS.before, default_acl=MINIMAL))
+EDITED = EditEntry(
+    "/etc/app.conf",
+    64001,
+    Stamp(10, 11, None),
+    replace(LOG.before, gid=3),
+    "0" * 64,
+    "f" * 64,
+    (Span(0, b"a\xff\n", b"b\n"), Span(20, b"", b"c")),
+)
+MADE = EditEntry(
+    "/etc/a/b/\udcff",
+    0,
+    None,
+    LOG.after,
+    None,
+    "f" * 64,
+    (Span(0, b"", b"b\n"),),
+    ("/etc/a", "/etc/a/b"),
+)
+WRITTEN: list[list[Entry | EditEntry]] = [
+    [LOGS],
+    [LOG, DEEP],
+    [DEFAULT],
+    [EDITED],
+    [MADE],
+]
 
 
 def write(site: Path, run_id: str, **more: Any) -> Path:
@@ -102,7 +131,7 @@ def test_files_of_a_run_are_read_from_the_last(site: Path, runs: Runs) -> None:
     paths = [f"/{number}" for number in range(12)]
     for path in paths:
         with closing(Journal(str(site / "journal"), "run-1")) as journal:
-            journal.record([replace(LOG, path=path)])
+            journal.record([LOG._replace(path=path)])
     (site / "journal/run-1/note.txt").write_text("somebody's")
     run = runs.open("run-1")
     assert [entry.path for (entry,) in run.batches()] == paths[::-1]
@@ -135,7 +164,7 @@ def test_wherever_a_crash_cuts_it_the_batches_before_are_read(
         header = 0 if complete else rest.count(b"\n") > 0
         assert run.ignored == len(rest.splitlines()) - header, cut
         seen.add(complete)
-    assert seen == {0, 1, 2, 3}
+    assert seen == set(range(len(WRITTEN) + 1))
 
 
 def test_what_a_crash_left_of_a_line_may_be_anything(runs: Runs, file: Path) -> None:
@@ -220,7 +249,7 @@ def b64(value: bytes) -> str:
 
 
 #: What is no journal even where all digests are right, and what is said of it.
-#: Line 0 is the header, 1 is of a directory, 3 and 4 are of files.
+#: Line 0 is the header, 1 is of a directory, 3 and 4 are of files, 8 is an edit.
 MALFORMED = {
     "empty line": (replaced(3, b""), "line 4 of", "is not JSON in ASCII"),
     "no JSON": (replaced(3, b"{"), "line 4 of", "is not JSON in ASCII"),
@@ -261,7 +290,7 @@ MALFORMED = {
     "born": (changed(3, born_ns="12"), "has a born_ns of a wrong type"),
     "state": (changed(3, after=[]), "has a after of a wrong type"),
     "mode": (changed_state(3, "before", mode="0640"), "has a mode of a wrong type"),
-    "entry": (changed(3, entry="edit"), "has no entry of the kind inode"),
+    "entry": (changed(3, entry="edits"), "has no entry of the kind inode or edit"),
     "no entry": (without(3, "entry"), "has no entry of the kind inode"),
     "time": (changed(0, time="yesterday"), "has no time"),
     "format": (changed(0, logward_journal=2), "line 1 of", "is of format 2, not 1"),
@@ -308,6 +337,27 @@ MALFORMED = {
     "path with slashes": (changed(3, path_b64=b64(b"//a")), "has no absolute path"),
     "path with NUL": (changed(3, path_b64=b64(b"/a\0")), "has no absolute path"),
     "path no Base64": (changed(3, path_b64="Ly\n8="), "is not Base64"),
+    "edit: further key": (changed(8, device=1), "has other keys than a journal"),
+    "edit: holder": (changed(8, holder="0"), "has a holder of a wrong type"),
+    "edit: nobody's": (changed(8, holder=2**32 - 1), "edits something else than"),
+    "edit: holder below 0": (changed(8, holder=-1), "edits something else than"),
+    "edit: directory": (changed_state(8, "inode", kind="directory"), "edits something"),
+    "edit: state": (changed_state(8, "inode", uid="0"), "has a uid of a wrong type"),
+    "edit: stamp": (changed(8, stamp=[1, 2]), "has a list of a wrong length"),
+    "edit: stamp's type": (changed(8, stamp=[1, None, 2]), "a list with a wrong type"),
+    "edit: digest": (changed(8, before="0" * 63), "has a digest that is none"),
+    "edit: digest's case": (changed(8, after="F" * 64), "has a digest that is none"),
+    "edit: nothing": (changed(8, before="f" * 64), "an edit that changes nothing"),
+    "edit: no file": (changed(8, before=None, after=None), "that changes nothing"),
+    "edit: spans": (changed(8, spans={}), "has a spans of a wrong type"),
+    "edit: span": (changed(8, spans=[{}]), "has a list of a wrong length"),
+    "edit: span's length": (changed(8, spans=[[0, ""]]), "list of a wrong length"),
+    "edit: span's type": (changed(8, spans=[[0, "", 0]]), "with a wrong type in it"),
+    "edit: offset": (changed(8, spans=[[-1, "", ""]]), "has an offset below 0"),
+    "edit: lines": (changed(8, spans=[[0, "", "*"]]), "that is not Base64"),
+    "edit: made": (changed(8, made=[0]), "with a wrong type in it"),
+    "edit: made where": (changed(8, made=[b64(b"/a/..")]), "has no absolute path"),
+    "edit: path": (changed(8, path_b64=b64(b"a")), "has no absolute path"),
     "another host": (changed(0, machine_id="f" * 32), "recorded on another host (mach"),
     "another run": (changed(0, run_id="run-2"), "say that they are of the run run-2"),
 }

@@ -24,6 +24,9 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, Callable
 
+import pytest
+
+from ansible_collections.logward.permissions.plugins.module_utils import _survey
 from ansible_collections.logward.permissions.plugins.module_utils._errors import (
     OptionError,
 )
@@ -370,11 +373,16 @@ def _repaired(site: _Site, tally: Counter[str]) -> None:
     tally["runs"] += 1
 
 
+@pytest.mark.parametrize("processes", [1, 2])
 def test_repair_under_attack(
     site: Path,
     mounted: Callable[..., Path],
     listing: Callable[..., dict[str, State]],
+    monkeypatch: pytest.MonkeyPatch,
+    processes: int,
 ) -> None:
+    monkeypatch.setattr(_survey, "_WORTH_A_PROCESS", 1)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _pid: range(processes))
     # In memory: each sync of the journal would put their renames on disk, too.
     options = ("-t", "tmpfs", "-o", "mode=0755", "none")
     attacked = _Site(mounted(site / "tmpfs", *options))
@@ -383,7 +391,7 @@ def test_repair_under_attack(
         descriptors = os.listdir("/proc/self/fd")
         tally: Counter[str] = Counter()
         with _attackers(attacked) as wake:
-            end = time.monotonic() + SECONDS
+            end = time.monotonic() + SECONDS / 2
             while time.monotonic() < end:
                 _repaired(attacked, tally)
                 wake()

@@ -9,6 +9,7 @@ import os
 import shutil
 import subprocess
 import time
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Callable
@@ -35,18 +36,23 @@ from ansible_collections.logward.permissions.plugins.module_utils._restore impor
     RestoreOptions,
     restore,
 )
+from ansible_collections.logward.permissions.tests.unit import kernel
 
 WEB, QUEUE, STRANGER = 64001, 64002, 64009
 IDENTITIES = [
-    {"name": "web", "user": "64001", "group": "64001"},
-    {"name": "queue", "user": "64002", "group": "64002"},
+    {"name": "web", "user": "64001", "group": "64001", "groups": ["64003"]},
+    {"name": "queue", "user": "64002", "group": "64002", "groups": ["64003"]},
 ]
+#: How many files there are, and their modes, one after the other.
+NUMBER = 300
+MODES = 0o640, 0o604, 0o600, 0o660
 #: Of a sparse file: the least that a recent mkfs.xfs takes, and more.
 SIZE = 512 << 20
 
 pytestmark = pytest.mark.usefixtures("quiet_host")
 
 Mount = Callable[..., Path]
+Params = dict[str, Any]
 State = dict[str, tuple[Any, ...]]
 
 
@@ -75,13 +81,13 @@ def _setfacl(option: str, acl: str, path: Path) -> None:
 def _fill(logs: Path) -> Path:
     """Make what needs all that a repair does: owners, groups, modes, ACLs."""
     (logs / "archive").mkdir(parents=True)
-    for number in range(300):
+    for number in range(NUMBER):
         log = logs / ("archive" if number % 3 else ".") / f"{number}.log"
         log.write_text(f"{number}\n")
         os.chown(log, WEB if number % 2 else QUEUE, WEB)
         # Which are the newest matters: not all file systems tell it so well.
         os.utime(log, (number, number))
-        log.chmod((0o640, 0o604, 0o600, 0o660)[number % 4])
+        log.chmod(MODES[number % 4])
     acl = "u:64009:rw,g:64003:rw,m::r"
     for name in ("archive/1.log", "6.log"):
         _setfacl("-m", acl, logs / name)
@@ -91,12 +97,15 @@ def _fill(logs: Path) -> Path:
     return logs
 
 
-def _call(function: Any, logs: Path, journal: Path, run_id: str) -> dict[str, Any]:
+def _call(
+    function: Any, logs: Path, journal: Path, run_id: str, way: Params
+) -> dict[str, Any]:
     declaration = {
         "path": str(logs),
         "writers": ["web", "queue"],
         "owner": "web",
         "group": "64003",
+        **way,
     }
     policies = parse_policies([declaration], IDENTITIES)
     result: dict[str, Any] = function(policies, RepairOptions(run_id, str(journal), 0))
@@ -169,35 +178,70 @@ FILE_SYSTEMS: dict[str, Callable[[Path, Mount], Path]] = {
 }
 
 
+WAYS: dict[str, Params] = {
+    "acl": {},
+    "exact": {"exact": True},
+    "group": {"strategy": "group", "exact": True},
+}
+NAMED: dict[str, set[int]] = {
+    "acl": {WEB, QUEUE, STRANGER},
+    "exact": {WEB, QUEUE},
+    "group": set(),
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("name", FILE_SYSTEMS)
-def test_there_and_back(site: Path, mounted: Mount, name: str) -> None:
+def test_there_and_back(site: Path, mounted: Mount, name: str, way: str) -> None:
     logs = FILE_SYSTEMS[name](site, mounted) / "logs"
     if not logs.exists():
         _fill(logs)
     journal = site / "journal"
     before = _state(logs)
 
-    result = _call(repair, logs, journal, "run-1")
+    result = _call(repair, logs, journal, "run-1", WAYS[way])
     (directory,) = result["directories"]
-    assert directory["changed_inodes"] == len(before)
-    assert directory["skipped"] == []
     repaired = _state(logs)
+    # By group: those whose group has less than other, and would have that.
+    numbers = {path: int(Path(path).stem) for path in before if path.endswith(".log")}
+    less = {path for path, number in numbers.items() if MODES[number % 4] == 0o604}
+    alone = less if way == "group" else set()
+    assert {path for path in before if repaired[path] == before[path]} == alone
+    skipped = [(each["reason"], each["count"]) for each in directory["skipped"]]
+    assert skipped == ([("rights_conflict", len(alone))] if alone else [])
+    changed = len(before) - len(alone)
+    assert directory["changed_inodes"] == changed
     (site / "plain").mkdir()
     plain = _fill(site / "plain/logs")
     assert _state(plain) == before
-    _call(repair, plain, site / "journal-of-plain", "run-1")
+    _call(repair, plain, site / "journal-of-plain", "run-1", WAYS[way])
     assert repaired == _state(plain)
+    assert _named(logs / path for path in before if path not in alone) == NAMED[way]
 
-    assert not _call(repair, logs, journal, "run-2")["changed"]
+    times = _changed_at(logs)
+    assert not _call(repair, logs, journal, "run-2", WAYS[way])["changed"]
     assert _state(logs) == repaired
+    assert _changed_at(logs) == times
 
     taken_back = restore(RestoreOptions("run-1", str(journal), 0))
     assert taken_back["left_alone"] == []
     assert _state(logs) == before
     assert not restore(RestoreOptions("run-1", str(journal), 0))["changed"]
     again = restore(RestoreOptions(taken_back["restore_run_id"], str(journal), 0))
-    assert again["restored"] == len(before)
+    assert again["restored"] == changed
     assert _state(logs) == repaired
+
+
+def _changed_at(logs: Path) -> dict[Path, int]:
+    return {path: path.lstat().st_ctime_ns for path in (logs, *logs.rglob("*"))}
+
+
+def _named(paths: Iterable[Path]) -> set[int]:
+    """Return the users of all named entries there are."""
+    inodes = [kernel.observe(str(path)) for path in paths]
+    acls = [each.acl for each in inodes]
+    acls += [each.default_acl for each in inodes if each.default_acl]
+    return {uid for acl in acls for uid, _perm in acl.users}
 
 
 def test_directories_of_an_overlay_are_entered_when_they_are_copies(
@@ -215,7 +259,7 @@ def test_directories_of_an_overlay_are_entered_when_they_are_copies(
         os.chown(deep, WEB, WEB)
     layers = f"lowerdir={site}/lower,upperdir={site}/upper,workdir={site}/work"
     overlay = mounted(site / "overlay", "-t", "overlay", "-o", layers, "none")
-    result = _call(repair, overlay / "logs", site / "journal", "run-1")
+    result = _call(repair, overlay / "logs", site / "journal", "run-1", {})
     (directory,) = result["directories"]
     assert directory["skipped"] == []
     assert directory["changed_inodes"] == levels + 1
@@ -338,7 +382,7 @@ def test_restore_for_which_there_is_no_room(site: Path, mounted: Mount) -> None:
     os.setxattr(logs / "full.log", "system.posix_acl_access", encode(masked))
     before = _state(logs)
     journal = site / "journal"
-    assert _call(repair, logs, journal, "run-1")["changed"]
+    assert _call(repair, logs, journal, "run-1", {})["changed"]
     for number, size in enumerate((2000, 1000, 500, 200)):
         with suppress(OSError):
             os.setxattr(logs / "full.log", f"user.{number}", b"x" * size)
@@ -370,7 +414,7 @@ def test_read_only_snapshot(site: Path, mounted: Mount) -> None:
     names = [logs / "archive", logs / "snapshot"]
     subprocess.run([*btrfs, "snapshot", "-r", *names], check=True)
     before = _state(logs)
-    result = _call(repair, logs, site / "journal", "run-1")
+    result = _call(repair, logs, site / "journal", "run-1", {})
     (directory,) = result["directories"]
     reasons = {each["reason"]: each["path"] for each in directory["skipped"]}
     assert reasons == {"unchangeable": "snapshot"}
@@ -398,9 +442,9 @@ def test_overlay_that_has_no_room_for_copies(site: Path, mounted: Mount) -> None
     logs = mounted(site / "overlay", "-t", "overlay", "-o", layers, "none") / "logs"
     problem = rf"{logs}/app\.log could not be changed: No space left.*running again"
     with pytest.raises(HostError, match=problem):
-        _call(repair, logs, site / "journal", "run-1")
+        _call(repair, logs, site / "journal", "run-1", {})
     subprocess.run(["mount", "-o", "remount,size=8m", site / "upper"], check=True)
-    result = _call(repair, logs, site / "journal", "run-1")
+    result = _call(repair, logs, site / "journal", "run-1", {})
     assert result["directories"][0]["changed_inodes"] == 1
 
 
@@ -413,6 +457,6 @@ def test_file_system_without_acls_is_refused(
     logs = _fill(place / "logs")
     before = _state(logs)
     with pytest.raises(HostError, match=r"no POSIX ACLs.*ramfs.*Nothing was changed"):
-        _call(function, logs, site / "journal", "run-1")
+        _call(function, logs, site / "journal", "run-1", {"strategy": "acl"})
     assert _state(logs) == before
     assert not (site / "journal").exists()

@@ -24,6 +24,7 @@ from ansible_collections.logward.permissions.plugins.module_utils._access import
     created_file,
 )
 from ansible_collections.logward.permissions.plugins.module_utils._acl import (
+    EXECUTE,
     READ,
     WRITE,
     Acl,
@@ -43,11 +44,12 @@ from ansible_collections.logward.permissions.plugins.module_utils._identity impo
     resolve,
 )
 from ansible_collections.logward.permissions.plugins.module_utils._plan import (
-    held,
+    breaks_promise,
     planned_directory,
     planned_file,
 )
 from ansible_collections.logward.permissions.plugins.module_utils._policy import Policy
+from ansible_collections.logward.permissions.plugins.module_utils._rights import held
 
 WEB = Identity("web", "web", 64001, 64001, frozenset())
 QUEUE = Identity("queue", "queue", 64002, 64002, frozenset())
@@ -110,6 +112,17 @@ def test_the_old_group_keeps_the_next_file() -> None:
     assert held(member(64009), file) == READ
 
 
+def test_entries_that_deny_are_in_force_in_files() -> None:
+    root = resolve("root", "-", {})
+    policy = Policy("/logs", (replace(root, umask=0o061),), group=64009)
+    logs = directory(WEB.uid, 64001, 0o2777)
+    file = next_file(policy, logs, policy.writers[0])
+    assert file.acl.groups == ((64001, EXECUTE),)
+    assert file.acl.mask == READ
+    after = planned_directory(policy, logs)
+    assert not breaks_promise(policy, after, after)
+
+
 @pytest.mark.parametrize("keep_other", [True, False])
 def test_identities_that_share_a_uid_share_its_entry(*, keep_other: bool) -> None:
     worker = replace(QUEUE, id="worker", groups=frozenset({64009}))
@@ -118,6 +131,17 @@ def test_identities_that_share_a_uid_share_its_entry(*, keep_other: bool) -> Non
     after = planned_file(policy, log)
     assert planned_file(policy, after) == after
     assert held(worker, after) == READ | WRITE
+
+
+def test_who_shares_a_readers_uid_keeps_what_a_group_gives() -> None:
+    worker = replace(QUEUE, id="worker", groups=frozenset({64009}))
+    policy = Policy("/logs", (WEB,), (QUEUE,), others=(worker,))
+    logs = replace(
+        directory(WEB.uid, WEB.gid, 0o2750),
+        default_acl=Acl(7, 0, 0, 7, groups=((64009, WRITE),)),
+    )
+    file = next_file(policy, logs, WEB)
+    assert held(worker, file) == READ | WRITE
 
 
 def test_a_named_group_is_not_dropped_with_the_directorys() -> None:

@@ -29,7 +29,7 @@ Listing = Callable[..., dict[str, tuple[Any, ...]]]
 Untouched = Callable[[], AbstractContextManager[None]]
 
 MODULES = ("log_directory", "log_directory_info")
-ALL_MODULES = (*MODULES, "log_directory_probe")
+ALL_MODULES = (*MODULES, "log_directory_probe", "logrotate_stanza")
 REPAIR_ONLY = ("run_id", "journal_dir", "lock_timeout")
 LOCK_DIRECTORY = Path("/run/logward")
 
@@ -198,6 +198,40 @@ BAD_POLICY: Mapping[str, tuple[Callable[[Params], None], tuple[str, ...]]] = {
     "unknown group": (
         directory(group="no-such-group"),
         ("directories[0].group: 'no-such-group' is not a group of this host",),
+    ),
+    "strategy of no kind": (
+        directory(strategy="nfs4"),
+        ("value of strategy must be one of: auto, acl, group", "nfs4"),
+    ),
+    "exact of no kind": (directory(exact="perhaps"), ("exact", "not a valid boolean")),
+    "writer outside of the group": (
+        directory(strategy="group", group="64001"),
+        (
+            "directories[0].writers: 'queue' is not in the group 64001",
+            "by which strategy: group lets all write",
+            "Add queue to the group 64001, or set strategy: acl",
+        ),
+    ),
+    "group of writers other than the group": (
+        directory(strategy="group", group="64001", writers=["web", "@64003"]),
+        (
+            "directories[0].writers: '@64003' is not in the group 64001",
+            "or set strategy: acl",
+        ),
+    ),
+    "reader outside of the group, and other has nothing": (
+        directory(
+            strategy="group",
+            group="64001",
+            writers=["web", "root"],
+            readers=["queue"],
+            other="none",
+        ),
+        (
+            "directories[0].readers: 'queue' is not in the group 64001",
+            "by which strategy: group lets all read",
+            "Add queue to the group 64001, or set strategy: acl",
+        ),
     ),
     "identity of an unknown user": (
         identity(user="no-such-user"),
@@ -595,28 +629,86 @@ def test_one_path_inside_another_that_leaves_it_alone(
     assert len(result["directories"]) == 2
 
 
+@pytest.mark.parametrize(
+    ("strategy", "parts"),
+    [
+        (
+            "acl",
+            (
+                "The file system keeps no POSIX ACLs",
+                "directories.strategy: 'acl' needs them: {logs}",
+                "set strategy: group, mount it with ACLs",
+            ),
+        ),
+        (
+            "auto",
+            (
+                "The file system keeps no POSIX ACLs: {logs}",
+                "directories.writers: 'queue' is not in the group 64001",
+                "add queue to the group 64001, mount it with ACLs",
+            ),
+        ),
+    ],
+)
 def test_file_system_without_acls(
     run_module: RunModule,
     params: Params,
     site: Path,
     mounted: Callable[..., Path],
     untouched: Untouched,
+    strategy: str,
+    parts: tuple[str, ...],
 ) -> None:
+    params["directories"][0]["strategy"] = strategy
     path = mounted(site / "ramfs", "-t", "ramfs", "none") / "logs"
     path.mkdir()
     os.chown(path, 64001, 64001)
     params["directories"][0]["path"] = str(path)
     with untouched():
         result = run_module("log_directory", params)
-    _refused(
-        result,
-        ("The file system keeps no POSIX ACLs", "{logs}", "mount it with ACLs"),
-        path,
-    )
+    _refused(result, parts, path)
     info = run_module("log_directory_info", _only_for("log_directory_info", params))
     findings = info["directories"][0]["findings"]
     assert "acl_unsupported" in [finding["code"] for finding in findings]
     assert not info["compliant"]
+
+
+#: What only the directory decides, which is web's and has mode 0750.
+UNFIT: Mapping[str, tuple[Params, str]] = {
+    "writer": ({}, "directories.writers: 'queue' is not in the group 64001"),
+    "reader": (
+        {"writers": ["web"], "readers": ["queue"]},
+        "directories.readers: 'queue' is not in the group 64001",
+    ),
+    "reader, group": (
+        {"writers": ["web"], "readers": ["queue"], "group": "64001"},
+        "directories.readers: 'queue' is not in the group 64001",
+    ),
+}
+
+
+@pytest.mark.parametrize("check", [True, False], ids=["check", "run"])
+@pytest.mark.parametrize(("changes", "problem"), UNFIT.values(), ids=UNFIT)
+def test_directory_whose_group_does_not_fit(
+    run_module: RunModule,
+    params: Params,
+    logs: Path,
+    untouched: Untouched,
+    changes: Params,
+    problem: str,
+    check: bool,
+) -> None:
+    logs.chmod(0o750)
+    params["directories"][0].update(changes, strategy="group")
+    with untouched():
+        result = run_module("log_directory", params, check=check)
+    remedy = "add queue to the group 64001, or set strategy: acl"
+    _refused(result, (problem, "{logs}", remedy), logs)
+    info = run_module("log_directory_info", _only_for("log_directory_info", params))
+    findings = info["directories"][0]["findings"]
+    assert remedy in [
+        each["remedy"] for each in findings if each["code"] == "group_unfit"
+    ]
 
 
 @pytest.mark.parametrize("check", [True, False], ids=["check", "run"])
@@ -734,7 +826,7 @@ def test_file_system_that_becomes_read_only_meanwhile(
     before_changing: Callable[..., None],
 ) -> None:
     logs = _in_memory(site, mounted, params)
-    remount = ["mount", "-o", "remount,ro", logs.parent]
+    remount = ["mount", "-o", "remount,ro", str(logs.parent)]
     before_changing(logs / "app.log", lambda: subprocess.run(remount, check=True))
     result = run_module("log_directory", params)
     parts = (

@@ -28,6 +28,15 @@ from ansible_collections.logward.permissions.plugins.module_utils._acl import (
     to_lines,
 )
 from ansible_collections.logward.permissions.plugins.module_utils._fs import _inode
+from ansible_collections.logward.permissions.plugins.module_utils._managers._conflicts import (
+    Managers,
+)
+from ansible_collections.logward.permissions.plugins.module_utils._managers._logrotate import (
+    Logrotate,
+)
+from ansible_collections.logward.permissions.plugins.module_utils._managers._logrotate_conf import (
+    read as read_logrotate,
+)
 from ansible_collections.logward.permissions.plugins.module_utils._writers import (
     _daemons,
 )
@@ -255,6 +264,61 @@ def test_return_values_of_log_directory_info(
     )
 
 
+@pytest.mark.parametrize("su", ["", "su root adm", "su games games"])
+def test_return_values_where_logrotate_makes_the_next_file(
+    run_module: RunModule, rich: Params, tmp_path: Path, su: str, monkeypatch: Any
+) -> None:
+    logs = rich["directories"][0]["path"]
+    stanza = f"{logs}/app.log {{\n create 0640 root adm\n {su}\n}}\n"
+    configuration = tmp_path / "logrotate.conf"
+    configuration.write_text(stanza)
+    configuration.chmod(0o644)
+    logrotate = Logrotate(read_logrotate("/", str(configuration)), "at midnight")
+    monkeypatch.setattr(
+        log_directory_info, "read_managers", lambda: Managers((logrotate,))
+    )
+    result = run_module("log_directory_info", _info(rich))
+    values = {key: result[key] for key in result.keys() - COMMON}
+    specs = documented("log_directory_info")
+    assert list(violations(specs, values, ALWAYS)) == []
+    *_writers, row = result["directories"][0]["next_file"]
+    required = ALWAYS | {"for a manager"}
+    fields = specs["directories"]["contains"]["next_file"]["contains"]
+    assert list(violations(fields, row, required)) == []
+    assert row["creator"] == "manager:logrotate"
+    assert row["origin"] == f"{configuration}:1"
+    assert (row["mode"] is None) == (su == "su games games")
+    codes = {each["code"] for each in result["directories"][0]["findings"]}
+    assert ("logrotate_locks_out" in codes) == (su != "su games games")
+    assert ("logrotate_su_denied" in codes) == (su == "su games games")
+    without = run_module("log_directory_info", {**_info(rich), "conflicts": False})
+    assert "logrotate" not in str(without["directories"][0])
+
+
+def test_return_values_of_logrotate_stanza(
+    run_module: RunModule, params: Params, logs: Path, tmp_path: Path
+) -> None:
+    configuration = tmp_path / "logrotate.conf"
+    configuration.write_text(f"{logs}/app.log {{\n create 0600 root adm\n}}\n")
+    configuration.chmod(0o644)
+    params["directories"][0]["writers"] = ["www-data", "root"]
+    wanted = {
+        **_info(params),
+        "configuration": str(configuration),
+        "run_id": "stanza",
+        "journal_dir": params["journal_dir"],
+        "lock_timeout": 0,
+    }
+    specs = documented("logrotate_stanza")
+    for check, changed in ((True, True), (False, True), (True, False), (False, False)):
+        result = run_module("logrotate_stanza", wanted, check=check)
+        assert result["changed"] is changed
+        values = {key: result[key] for key in result.keys() - COMMON}
+        assert list(violations(specs, values, ALWAYS)) == []
+        assert result["directories"][0]["stanzas"]
+        assert bool(result["files"]) is bool(result["diff"]) is changed
+
+
 def test_return_values_where_a_security_module_decides(
     run_module: RunModule, rich: Params, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -417,10 +481,12 @@ def test_info_changes_nothing(
 
 
 def test_info_and_repair_agree(run_module: RunModule, rich: Params) -> None:
-    before = run_module("log_directory_info", _info(rich))
+    # What this machine is configured to do in /tmp, no repair can know.
+    audit = {**_info(rich), "conflicts": False}
+    before = run_module("log_directory_info", audit)
     assert not before["compliant"]
     done = run_module("log_directory", rich)
-    after = run_module("log_directory_info", _info(rich))
+    after = run_module("log_directory_info", audit)
     for info, repaired, again in zip(
         before["directories"], done["directories"], after["directories"]
     ):
@@ -507,32 +573,28 @@ def test_what_git_keeps_is_left_alone_unless_asked_for(
 # The diff
 
 
-def blocks(text: str) -> dict[str, list[str]]:
-    """Return what a diff says of each inode: a name, and indented lines."""
-    found: dict[str, list[str]] = {}
-    name = ""
-    for line in text.splitlines():
-        if line.startswith("    "):
-            found[name].append(line.strip())
-        else:
-            name = line
-            found[name] = []
+def fields(text: str) -> dict[str, dict[str, str]]:
+    """Return what a diff says of each inode, by the labels of its line."""
+    found = {}
+    for line in re.sub(r"\n {4}", "  ", text).splitlines():
+        name, *labelled = line.split("  ")
+        joined = " ".join(labelled)
+        parts = re.split(r"(?:^| )(owner|group|mode|acl|default): ", joined)
+        found[name] = dict(zip(parts[1::2], parts[2::2]))
     return found
 
 
-def on_disk(path: Path) -> list[str]:
-    """Return what a diff should say of an inode."""
+def on_disk(path: Path) -> dict[str, Any]:
+    """Return an inode as a diff would say it."""
     status = path.lstat()
-    lines = [
-        f"owner {status.st_uid}",
-        f"group {status.st_gid}",
-        f"mode  {status.st_mode & 0o7777:04o}",
-        *to_lines(_acl(path, "access") or from_mode(status.st_mode)),
-    ]
     default = _acl(path, "default")
-    if default is not None:
-        lines += [f"default:{line}" for line in to_lines(default)]
-    return lines
+    return {
+        "owner": f"{status.st_uid}",
+        "group": f"{status.st_gid}",
+        "mode": f"{status.st_mode & 0o7777:04o}",
+        "acl": to_lines(_acl(path, "access") or from_mode(status.st_mode)),
+        "default": to_lines(default) if default else [],
+    }
 
 
 def _acl(path: Path, kind: str) -> Acl | None:
@@ -553,13 +615,38 @@ def test_diff_is_what_was_and_what_is(
     ]
     assert all(isinstance(text, str) for each in diff for text in each.values())
     assert diff[0]["before_header"] == diff[0]["after_header"] == str(logs)
-    old, new = blocks(diff[0]["before"]), blocks(diff[0]["after"])
+    old, new = fields(diff[0]["before"]), fields(diff[0]["after"])
     assert list(old) == list(new)
     assert old.keys() == {*names, "line\\nbreak \\xff.log"}
     for name in names:
-        assert old[name] == before[name]
-        assert new[name] == after[name]
-        assert before[name] != after[name]
+        was, is_now = before[name], after[name]
+        differ = {label for label in was if was[label] != is_now[label]}
+        assert new[name].keys() <= differ != set()
+        for label in ("owner", "group", "mode"):
+            if label in differ:
+                assert (old[name][label], new[name][label]) == (
+                    (was[label], is_now[label])
+                )
+        for label in ("acl", "default"):
+            gone = [entry for entry in was[label] if entry not in is_now[label]]
+            come = [entry for entry in is_now[label] if entry not in was[label]]
+            assert _entries(old[name], label, "-") <= set(gone)
+            assert _entries(new[name], label, "+") <= set(come)
+            # The mode says the rest.
+            unsaid = {*gone, *come} - _entries(old[name], label, "-")
+            unsaid -= _entries(new[name], label, "+")
+            assert not unsaid or "mode" in differ
+            assert all(
+                label == "acl" and entry.startswith(("user::", "mask::", "other::"))
+                for entry in unsaid
+            )
+
+
+def _entries(inode: dict[str, str], label: str, sign: str) -> set[str]:
+    """Return the entries that a line names behind its sign."""
+    first, *entries = inode.get(label, sign).split()
+    assert first == sign
+    return set(entries)
 
 
 def test_diff_of_many_inodes_is_cut(
@@ -571,7 +658,7 @@ def test_diff_of_many_inodes_is_cut(
     result = run_module("log_directory", params, check=True)
     assert result["directories"][0]["changed_inodes"] == 124
     (diff,) = result["diff"]
-    assert len(blocks(diff["before"])) == 100
+    assert len(fields(diff["before"])) == 100
     assert diff["after"].endswith("\n... and 24 more\n")
 
 

@@ -42,7 +42,7 @@ from ansible_collections.logward.permissions.plugins.module_utils._fs._mounts im
 from ansible_collections.logward.permissions.plugins.module_utils._identity import (
     Identity,
 )
-from ansible_collections.logward.permissions.plugins.module_utils._plan import held
+from ansible_collections.logward.permissions.plugins.module_utils._rights import held
 
 WEB, QUEUE, GROUP = 64001, 64002, 64003
 NAMED = Acl(6, 4, 0, 6, ((QUEUE, 6),))

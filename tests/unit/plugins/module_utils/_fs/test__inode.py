@@ -20,7 +20,8 @@ from ansible_collections.logward.permissions.plugins.module_utils._acl import Ac
 from ansible_collections.logward.permissions.plugins.module_utils._fs import (
     Observation,
     has_capability,
-    observe_again,
+    is_unchanged,
+    kernel_time_ns,
     observe_fd,
 )
 from ansible_collections.logward.permissions.plugins.module_utils._fs._inode import (
@@ -214,14 +215,9 @@ def test_file_system_without_acls(site: Path, mounted: Callable[..., Path]) -> N
 LATER = 2**62
 
 
-def _observed_again(path: Path, seen: Observation, before_ns: int) -> Observation:
+def _unchanged(path: Path, seen: Observation, before_ns: int = LATER) -> bool:
     with pinned(path) as fd:
-        return observe_again(fd, seen, before_ns, read_mounts())
-
-
-def _as_if_other(seen: Observation) -> Observation:
-    """Return the same inode with permissions that it does not have."""
-    return seen._replace(inode=replace(seen.inode, uid=WEB))
+        return is_unchanged(fd, seen, before_ns)
 
 
 @pytest.fixture
@@ -232,23 +228,39 @@ def path(site: Path, mounted: Callable[..., Path]) -> Path:
     return path
 
 
-def test_what_has_not_changed_is_not_read_again(path: Path) -> None:
-    wrong = _as_if_other(observed(path))
-    assert _observed_again(path, wrong, LATER) is wrong
+def test_what_has_not_changed(path: Path) -> None:
+    assert _unchanged(path, observed(path))
 
 
 @pytest.mark.parametrize("kind", ["xfs", "overlay", "nfs4", "unknown"])
-def test_what_has_not_changed_where_that_need_not_show_is_read_again(
-    path: Path, kind: str
-) -> None:
+def test_what_has_not_changed_where_that_need_not_show(path: Path, kind: str) -> None:
     seen = observed(path)
-    inode = replace(seen.inode, uid=WEB, mount=replace(seen.inode.mount, type=kind))
-    assert _observed_again(path, seen._replace(inode=inode), LATER) == seen
+    mount = replace(seen.inode.mount, type=kind)
+    assert not _unchanged(path, seen._replace(inode=replace(seen.inode, mount=mount)))
 
 
-def test_what_may_have_changed_within_a_tick_is_read_again(path: Path) -> None:
+def test_what_changed_after_the_kernels_clock_was_read(path: Path) -> None:
+    for _again in range(1000):
+        before_ns = kernel_time_ns()
+        path.unlink(missing_ok=True)
+        path.touch()
+        # A second change might show the same time.
+        assert not _unchanged(path, observed(path), before_ns)
+    time.sleep(0.02)
+    assert _unchanged(path, observed(path), kernel_time_ns())
+
+
+def test_whole_seconds_tell_less(site: Path, mounted: Callable[..., Path]) -> None:
+    image = site / "image"
+    subprocess.run(["truncate", "-s", "4M", image], check=True)
+    # Such inodes have no room for more.
+    subprocess.run(["mkfs.ext4", "-q", "-I", "128", image], check=True)
+    path = mounted(site / "ext4", "-o", "loop", str(image)) / "file"
+    path.touch()
     seen = observed(path)
-    assert _observed_again(path, _as_if_other(seen), seen.changed_ns) == seen
+    assert seen.changed_ns % 10**9 == 0
+    assert not _unchanged(path, seen, seen.changed_ns + 10**9)
+    assert _unchanged(path, seen, seen.changed_ns + 3 * 10**9)
 
 
 AFTERWARDS: dict[str, Callable[[Path], object]] = {
@@ -264,23 +276,19 @@ AFTERWARDS: dict[str, Callable[[Path], object]] = {
 
 
 @pytest.mark.parametrize("change", AFTERWARDS.values(), ids=AFTERWARDS)
-def test_what_has_changed_is_read_again(
-    path: Path, change: Callable[[Path], object]
-) -> None:
-    wrong = _as_if_other(observed(path))
+def test_what_has_changed(path: Path, change: Callable[[Path], object]) -> None:
+    seen = observed(path)
     time.sleep(0.02)
     change(path)
-    again = _observed_again(path, wrong, LATER)
-    assert again == observed(path)
-    assert again.changed_ns == path.stat().st_ctime_ns
+    assert not _unchanged(path, seen)
 
 
-def test_another_inode_is_read(path: Path) -> None:
+def test_another_inode(path: Path) -> None:
     other = path.with_name("other")
     other.touch()
-    seen = observed(path)
-    as_old = seen._replace(changed_ns=observed(other).changed_ns)
-    assert _observed_again(other, as_old, LATER) == observed(other)
+    seen, theirs = observed(path), observed(other)
+    assert not _unchanged(other, seen._replace(changed_ns=theirs.changed_ns))
+    assert _unchanged(other, theirs)
 
 
 def test_inode_that_is_not_there() -> None:

@@ -19,10 +19,10 @@ from ansible_collections.logward.permissions.plugins.module_utils._errors import
     HostError,
 )
 from ansible_collections.logward.permissions.plugins.module_utils._fs import (
+    HALVES,
     WHOLE,
     Known,
     Observation,
-    Share,
     Tree,
     Visit,
     Walk,
@@ -270,7 +270,7 @@ def test_files_that_are_known_are_counted_and_not_shown(site: Path) -> None:
         # Names are looked at 256 at a time, the 64 newest first.
         assert len(shown) <= 64 + 256 + 3
         assert walk.counted == 603 - len(shown) > 0
-        assert len(list(walk.newest())) == 64
+        assert len(walk.newest(set())) == 64
 
 
 def test_files_are_known_in_their_own_directory_only(logs: Path) -> None:
@@ -334,7 +334,7 @@ def test_only_so_many_kinds_of_files_are_known(
         (logs / f"{number}").touch(0o600 + number)
     with opened(logs) as tree:
         found = list(visits(tree, recurse=False))
-        known = found[0].known
+        known = found[0].listing.known
         for visit in found:
             visit.dismiss()
         assert len(known) == 2
@@ -347,24 +347,23 @@ def test_shares_have_everything_once(logs: Path) -> None:
     everything = sorted(walked(logs))
     found = []
     with opened(logs) as tree:
-        for share in (Share(0, 2), Share(1, 2)):
-            walk = Walk(tree, lambda _path: False)
+        walk = Walk(tree, lambda _path: False)
+        newest = [visit.path for visit in walk.newest(set())]
+        assert newest[0] in names
+        for share in HALVES:
             paths = []
-            for visit in walk.visits(True, set(), share):
-                paths.append(visit.path)
-                visit.enter = set()
-            newest = [visit.path for visit in walk.newest()]
-            assert newest[0] in names
-            in_share = set(newest) if share.is_first else set()
-            assert set(newest) & set(paths) == in_share
+            for group in walk.others(True, set(), share):
+                for visit in group:
+                    paths.append(visit.path)
+                    visit.enter = set()
+            assert not set(newest) & set(paths)
             below = {path for path in paths if "/" in path}
             assert all(path.partition("/")[0] in paths for path in below)
-            others = set(paths) - set(newest) - below
+            others = set(paths) - below
             assert others
             assert all(share.has(path) for path in others)
             found += paths
-    assert sorted(found) == everything
-    assert WHOLE.is_first
+    assert sorted(newest + found) == everything
     assert all(WHOLE.has(name) for name in names)
 
 

@@ -1,0 +1,151 @@
+# Copyright: Logward contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Laravel's config/logging.php: which channels log to files, with what mode.
+
+https://laravel.com/docs/logging; ``LogManager`` passes ``permission`` to Monolog.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from ._laravel import env_value
+from ._php import UNKNOWN, Call, Unknown, Value, returned_array
+from ._writers._files import read_text
+
+CONFIGURATION = "config/logging.php"
+#: What `artisan config:cache` writes; then neither .env nor config/ is read.
+CACHE = "bootstrap/cache/config.php"
+_FILES = ("single", "daily")
+_DECIMAL = re.compile(r"\s*[0-9]{1,9}\s*")
+
+
+@dataclass(frozen=True)
+class Channel:
+    """A channel that logs to a file; ``permission`` is None where none is set.
+
+    ``key`` is the key in ``.env`` that the permission is from, if it is. It is
+    ``quoted`` where a text stands for it, which PHP takes to be decimal, and
+    ``unclear`` where a permission is set that cannot be told.
+    """
+
+    name: str
+    path: str
+    permission: int | None
+    source: str
+    key: str | None = None
+    quoted: str = ""
+    unclear: bool = False
+
+
+def file_channels(application: str) -> list[Channel]:
+    """Return the channels that the application logs to; all, if that is not known.
+
+    Raises OSError where the configuration cannot be read, and ValueError where
+    it cannot be understood.
+    """
+    cached = os.path.join(application, CACHE)
+    source = cached if os.path.lexists(cached) else None
+    source = source or os.path.join(application, CONFIGURATION)
+    values = returned_array(read_text(source))
+    if source == cached:
+        logging = values.get("logging")
+        values = logging if isinstance(logging, Mapping) else {}
+    reader = _Reader(application, source, values, uses_env=source != cached)
+    return list(reader.channels())
+
+
+class _Reader:
+    def __init__(
+        self,
+        application: str,
+        source: str,
+        values: Mapping[str | int, Value],
+        *,
+        uses_env: bool,
+    ) -> None:
+        self._application = application
+        self._source = source
+        self._uses_env = uses_env
+        self._default = values.get("default")
+        channels = values.get("channels")
+        self._channels = channels if isinstance(channels, Mapping) else {}
+
+    def channels(self) -> Iterator[Channel]:
+        used = self._used(self._known(self._default), 10)
+        for name, value in self._channels.items():
+            if isinstance(value, Mapping) and (used is None or name in used):
+                channel = self._channel(str(name), value)
+                if channel is not None:
+                    yield channel
+
+    def _used(self, name: object, depth: int) -> set[str] | None:
+        """Return the channels that one leads to; None if that is not known."""
+        if not isinstance(name, str) or not depth:
+            return None
+        found = {name}
+        channel = self._channels.get(name)
+        if isinstance(channel, Mapping) and channel.get("driver") == "stack":
+            inner = self._list(channel.get("channels"))
+            for each in inner if inner is not None else (None,):
+                used = self._used(each, depth - 1)
+                if used is None:
+                    return None
+                found |= used
+        return found
+
+    def _list(self, value: Value) -> list[object] | None:
+        if isinstance(value, Mapping):
+            return [self._known(each) for each in value.values()]
+        if isinstance(value, Call) and value.name == "explode":
+            text = self._known(value.arguments[1]) if len(value.arguments) > 1 else None
+            return list(text.split(",")) if isinstance(text, str) else None
+        return None
+
+    def _known(self, value: Value) -> Value:
+        """Return a value that may come from ``.env``, or UNKNOWN."""
+        if not isinstance(value, Call):
+            return value
+        if value.name == "env" and value.arguments and self._uses_env:
+            key = value.arguments[0]
+            found = env_value(self._application, key) if isinstance(key, str) else None
+            default = value.arguments[1] if len(value.arguments) > 1 else None
+            return found if found is not None else self._known(default)
+        if value.name in ("storage_path", "base_path") and value.arguments:
+            inner = self._known(value.arguments[0])
+            below = "storage/" if value.name == "storage_path" else ""
+            if isinstance(inner, str):
+                return f"{self._application}/{below}{inner}"
+        return UNKNOWN
+
+    def _channel(self, name: str, value: Mapping[str | int, Value]) -> Channel | None:
+        path = self._known(value.get("path"))
+        if value.get("driver") not in _FILES or not isinstance(path, str):
+            return None
+        written = value.get("permission")
+        key = written.arguments[0] if isinstance(written, Call) else None
+        permission = self._known(written)
+        number = _as_php_int(permission)
+        return Channel(
+            name,
+            os.path.normpath(path),
+            number,
+            self._source,
+            str(key) if isinstance(key, str) else None,
+            permission if isinstance(permission, str) else "",
+            unclear=number is None and permission is not None,
+        )
+
+
+def _as_php_int(value: Value) -> int | None:
+    """Return what PHP makes of a value for an int: of "0664", decimal 664."""
+    if isinstance(value, (bool, Unknown)):
+        return None
+    if isinstance(value, int):
+        return value & 0o7777
+    if isinstance(value, str) and _DECIMAL.fullmatch(value):
+        return int(value) & 0o7777
+    return None

@@ -1,0 +1,50 @@
+# Copyright: Logward contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Part of the way back: what a run has edited of a service, and nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from contextlib import ExitStack, closing
+from dataclasses import dataclass
+
+from ._edits import EditEntry
+from ._journal import Journal, new_run_id
+from ._restore_edits import AS_BEFORE, RESTORE, EditRestore
+from ._runs import NoSuchRun, Runs, newest_ns
+
+
+@dataclass(frozen=True)
+class PutBack:
+    """The files that are as before the run again, and why others are not."""
+
+    restored: tuple[str, ...] = ()
+    left_alone: tuple[tuple[str, str], ...] = ()
+
+
+def put_back(run_id: str, journal_dir: str, paths: Collection[str]) -> PutBack:
+    """Take back what a run has edited of these files. Raises HostError.
+
+    Whoever calls this holds the host's lock. ``paths`` are absolute, without a
+    symbolic link in them. A run that edited nothing is not in the journal.
+    """
+    restored: list[str] = []
+    left: list[tuple[str, str]] = []
+    with ExitStack() as stack:
+        runs = Runs(journal_dir, stack)
+        try:
+            run = runs.open(runs.find(run_id))
+        except NoSuchRun:
+            return PutBack()
+        journal = Journal(journal_dir, new_run_id(), run.run_id, newest_ns)
+        stack.enter_context(closing(journal))
+        edits = EditRestore(journal)
+        for batch in run.batches():
+            for entry in batch:
+                if isinstance(entry, EditEntry) and entry.path in paths:
+                    verdict = edits.undo(entry).verdict
+                    if verdict == RESTORE:
+                        restored.append(entry.path)
+                    elif verdict != AS_BEFORE:
+                        left.append((entry.path, verdict))
+    return PutBack(tuple(dict.fromkeys(restored)), tuple(dict.fromkeys(left)))

@@ -1,0 +1,3 @@
+# Copyright: Logward contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Services: one kind a file."""
