@@ -14,7 +14,10 @@ from typing import Any, Callable
 
 import pytest
 
-from ansible_collections.logward.permissions.plugins.module_utils import _service_umask
+from ansible_collections.logward.permissions.plugins.module_utils import (
+    _service_restart,
+    _service_umask,
+)
 from ansible_collections.logward.permissions.plugins.module_utils._errors import (
     HostError,
 )
@@ -189,3 +192,61 @@ def test_file_that_others_can_write(
         result = run_module("service_umask", wanted, check=check)
         assert "can be written by others than root. Run: chown root" in result["msg"]
     assert plain.read_text() == "0022\n"
+
+
+@pytest.fixture
+def restart_options(site: Path) -> Result:
+    """Options that name a service which there is on no host of a test."""
+    return {
+        "services": ["systemd:no-such.service"],
+        "journal_dir": f"{site}/journal",
+        "lock_timeout": 0,
+    }
+
+
+BAD_RESTART = {
+    **BAD,
+    "mode": ({"mode": "sometimes"}, "value of mode must be one of: auto, always, ne"),
+    "budget": ({"max_per_hour": 0}, "max_per_hour: 0 allows no restart. Give 1 or mo"),
+    "timeout": ({"timeout": 0}, "timeout: 0 is no time. Give the seconds, 1 or more"),
+    "run": ({"run_id": "../x"}, "run_id: '../x' is not a run id"),
+    "latest": ({"run_id": "latest"}, "run_id: 'latest' is what the newest run is"),
+    "journal": ({"journal_dir": "x/../y"}, "journal_dir: "),
+    "lock": ({"lock_timeout": -1}, "lock_timeout: -1 is below 0"),
+}
+
+
+@pytest.mark.parametrize("check", [True, False], ids=["check", "run"])
+@pytest.mark.parametrize(
+    ("changes", "message"), BAD_RESTART.values(), ids=list(BAD_RESTART)
+)
+def test_bad_input_of_restart(
+    run_module: RunModule,
+    restart_options: Result,
+    site: Path,
+    listing: Listing,
+    changes: Result,
+    message: str,
+    check: bool,
+) -> None:
+    before = listing(site, Path("/run"))
+    options = {**restart_options, **changes}
+    result = run_module("service_restart", options, check=check)
+    assert result["failed"] is True
+    assert result["msg"].startswith(message)
+    assert listing(site, Path("/run")) == before
+
+
+def test_restart_needs_root_and_debian(
+    run_module: RunModule, restart_options: Result, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "geteuid", lambda: 64001)
+        result = run_module("service_restart", restart_options)
+    assert result["msg"].endswith("Set become: true")
+
+    def refuse() -> None:
+        raise HostError("another family")
+
+    monkeypatch.setattr(_service_restart, "require_debian", refuse)
+    assert run_module("service_restart", restart_options)["msg"] == "another family"
