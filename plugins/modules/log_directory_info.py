@@ -138,8 +138,8 @@ directories:
       sample: '2775'
     access_acl:
       description:
-        - The directory's access ACL, of its users and groups the first 50. Without one it is what the
-          mode says.
+        - The directory's access ACL, of its users and groups the first 50. Without one it is what
+          the mode says.
       returned: when the directory exists and may be read
       type: str
       sample: user::rwx,group::rwx,other::r-x
