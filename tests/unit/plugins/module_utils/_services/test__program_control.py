@@ -14,10 +14,8 @@ from ansible_collections.logward.permissions.plugins.module_utils._errors import
     HostError,
 )
 from ansible_collections.logward.permissions.plugins.module_utils._services import (
+    _program_control,
     _supervisor,
-)
-from ansible_collections.logward.permissions.plugins.module_utils._services._program_control import (
-    ProgramControl,
 )
 from ansible_collections.logward.permissions.plugins.module_utils._services._supervisor import (
     SupervisorProgram,
@@ -42,13 +40,15 @@ def host(
     return host.start()
 
 
-def control(host: Host, name: str, named: Iterable[str] = ()) -> ProgramControl:
+def control(
+    host: Host, name: str, named: Iterable[str] = ()
+) -> _program_control.ProgramControl:
     service = SupervisorProgram(f"supervisor:{name}", "supervisor.service")
     names = frozenset(f"supervisor:{each}" for each in (name, *named))
-    return ProgramControl(service, host.supervisor(), 5, names)
+    return _program_control.ProgramControl(service, host.supervisor(), 5, names)
 
 
-def wait_for(control: ProgramControl) -> None:
+def wait_for(control: _program_control.ProgramControl) -> None:
     deadline = time.monotonic() + 10
     while not control.state().is_settled:
         assert time.monotonic() < deadline, control.state()
@@ -141,6 +141,6 @@ def test_configuration_that_supervisor_refuses(host: Host) -> None:
     wait_for(alone)
     before = pids(host)
     host.program("beside", SLEEP, "umask = nonsense")
-    with pytest.raises(HostError, match="refuses its configuration: .*nonsense"):
+    with pytest.raises(HostError, match=r"refuses its configuration: .*nonsense"):
         alone.act("restart")
     assert pids(host) == before
