@@ -63,6 +63,7 @@ def remediated_under_load(host: PaymentsHost, **variables: str) -> tuple[Load, s
     with Load(host) as load:
         play = run_playbook(INVENTORY, "remediate", "-e", f"@{POLICY}", "-e", more)
     print(f"{variables}: {load}")
+    assert load.latest < 1, f"this machine is too busy to tell: {load}"
     assert play.exit_status == 0
     assert play.result(REPAIR)["changed"]
     apache, _worker = play.result(RESTARTS)["services"]
@@ -94,11 +95,11 @@ def test_load_is_steady(host: PaymentsHost) -> None:
         time.sleep(2)
         ended = time.monotonic()
     stopped = time.monotonic()
+    assert load.latest < 1, f"this machine is too busy to tell: {load}"
     assert RATE * (ended - began) - 1 <= len(load.answers)
     assert len(load.answers) <= RATE * (stopped - start) + 1
-    assert sum(began <= each.sent <= ended for each in load.answers) == pytest.approx(
-        RATE * (ended - began), rel=0.1
-    ), load
+    sent = sum(began <= answer.sent <= ended for answer in load.answers)
+    assert abs(sent - RATE * (ended - began)) <= RATE * load.latest + 2
 
 
 def test_load_counts_what_the_application_fails(host: PaymentsHost) -> None:
@@ -106,15 +107,22 @@ def test_load_counts_what_the_application_fails(host: PaymentsHost) -> None:
     mode = host.run(["stat", "--format=%a", log]).strip()
     with Load(host) as load:
         time.sleep(0.5)
+        breaking = time.monotonic()
         host.run(["chmod", "0", log])
+        broken = time.monotonic()
         try:
-            time.sleep(0.5)
+            time.sleep(1)
         finally:
+            mending = time.monotonic()
             host.run(["chmod", mode, log])
+            mended = time.monotonic()
         time.sleep(0.5)
     print(load)
-    assert {each.outcome for each in load.answers} == {200, 500}
-    assert RATE / 2 - 2 <= len(load.lost) < len(load.answers) - RATE + 2, load
+    answers = load.answers
+    while_broken = [each for each in answers if each.sent > broken]
+    assert {each.outcome for each in while_broken if each.ended < mending} == {500}
+    healthy = [each for each in answers if each.ended < breaking or each.sent > mended]
+    assert {each.outcome for each in healthy} == {200}
 
 
 def test_apache_itself_loses_nothing_when_it_is_reloaded(host: PaymentsHost) -> None:

@@ -92,10 +92,10 @@ def logs(writer):
     if writer == "root":
         run_cron_job(job)
         return lines_by(writer) > before
-    end = time.monotonic() + 20
-    while lines_by(writer) == before and time.monotonic() < end:
+    start = time.monotonic()
+    while lines_by(writer) == before and time.monotonic() < start + 60:
         time.sleep(0.1)
-        if end - time.monotonic() < 18 and given_up():
+        if time.monotonic() > start + 2 and given_up():
             break
     return lines_by(writer) > before
 

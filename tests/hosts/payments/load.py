@@ -136,14 +136,18 @@ class Load:
         """The requests that failed."""
         return [answer for answer in self.answers if answer.failed]
 
+    @property
+    def latest(self) -> float:
+        """By how many seconds a request was sent late: the host had no time for it."""
+        return max(answer.sent - answer.due for answer in self.answers)
+
     def __str__(self) -> str:
         """How many requests there were, and what became of those that failed."""
         outcomes = Counter(str(answer.outcome) for answer in self.lost)
         failed = ", ".join(f"{number} {what}" for what, number in outcomes.items())
         slowest = max(answer.seconds for answer in self.answers)
-        latest = max(answer.sent - answer.due for answer in self.answers)
         return (
             f"{len(self.lost)} of {len(self.answers)} requests failed"
             f"{failed and f' ({failed})'}; the slowest took {slowest:.2f} s, "
-            f"the latest was sent {latest:.2f} s after it was due"
+            f"the latest was sent {self.latest:.2f} s after it was due"
         )
