@@ -23,8 +23,8 @@ ATTACK_SECONDS ?=
 # Which ones, in `make fuzz`, and in which order a repaired host is rebooted,
 # rotated and restarted, in `make molecule`: any if empty
 SEED ?=
-# How many rounds of that there are, and how often a repair is made while fifty
-# requests a second are to be served (3 and 1 by `make molecule` if empty)
+# How many rounds of that it has to last, and how often a repair is made while
+# fifty requests a second are to be served (3 and 1 by `make molecule` if empty)
 ROUNDS ?=
 LOADS ?=
 # Further arguments: of pytest in `make unit`, of ansible-test in `make sanity`

@@ -69,8 +69,8 @@ options:
           - With V(group), by the setgid bit and write for the group, to all of its members. No ACL
             entry is added. It needs umask 0002 of whoever creates files; where one has another
             umask, the next file is a finding. All writers must be members, and readers too, unless
-            they can read the directory already; else it is refused. Where members of a former
-            group would lose, an inode is left alone.
+            they can read the directory already, by what stays; else it is refused. Where members of
+            a former group would lose, an inode is left alone.
           - A default ACL that is there overrides every umask, so V(group) keeps it with all that it
             gives, and widens it for the group.
           - With V(auto), it is V(acl) where the file system keeps ACLs, and V(group) elsewhere.

@@ -14,6 +14,9 @@ from functools import cached_property, lru_cache
 from typing import Callable
 
 READ, WRITE, EXECUTE = 4, 2, 1
+#: How many users, and how many groups, of an ACL are shown.
+_NAMED = 50
+
 NamedEntries = tuple[tuple[int, int], ...]
 
 _VERSION = 2
@@ -175,6 +178,16 @@ def to_lines(
         lines += [f"mask::{perm_text(acl.mask)}"]
     lines += [f"other::{perm_text(acl.other)}"]
     return lines
+
+
+def shortened(acl: Acl) -> tuple[Acl, int]:
+    """Return an ACL with the first named entries only, and how many are left out.
+
+    An owner can give a file thousands of them, and have each looked up.
+    """
+    first = replace(acl, users=acl.users[:_NAMED], groups=acl.groups[:_NAMED])
+    named, kept = (len(each.users) + len(each.groups) for each in (acl, first))
+    return first, named - kept
 
 
 def in_force(acl: Acl) -> Acl:

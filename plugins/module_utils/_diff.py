@@ -5,10 +5,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from ._access import Inode
-from ._acl import Acl, to_lines
+from ._acl import Acl, shortened, to_lines
 from ._identity import group_name, user_name
 from ._names import display
 
@@ -105,12 +106,25 @@ def _entries(inode: Inode, other: Inode) -> list[str]:
 
 
 def _lacking(acl: Acl | None, other: Acl | None) -> list[str]:
-    has = set(_lines(other))
-    return [line for line in _lines(acl) if line not in has]
+    """Return, by their names, the entries that the other has not, the first ones."""
+    if acl is None:
+        return []
+    if other is None:
+        return _lines(acl)
+    users, groups = set(other.users), set(other.groups)
+    named = replace(
+        acl,
+        users=tuple(entry for entry in acl.users if entry not in users),
+        groups=tuple(entry for entry in acl.groups if entry not in groups),
+    )
+    has = to_lines(replace(other, users=(), groups=()))
+    return [line for line in _lines(named) if line not in has]
 
 
-def _lines(acl: Acl | None) -> list[str]:
-    return [] if acl is None else to_lines(acl, user_name, group_name)
+def _lines(acl: Acl) -> list[str]:
+    first, more = shortened(acl)
+    lines = to_lines(first, user_name, group_name)
+    return [*lines, f"... and {more:,} more"] if more else lines
 
 
 def _line(fields: Sequence[str]) -> str:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from ._access import DIRECTORY, REGULAR, SETGID, SETUID, Inode
-from ._acl import EXECUTE, READ, Acl
+from ._acl import EXECUTE, READ, WRITE, Acl
 from ._identity import STRANGER, Identity, identity_of, known_members
 from ._plan_acl import acl_directory, acl_file
 from ._plan_group import (
@@ -20,6 +20,7 @@ from ._plan_group import (
     frees,
     group_directory,
     group_file,
+    next_files,
 )
 from ._policy import BY_GROUP, Grant, Policy
 from ._reduce import without_unnamed
@@ -53,7 +54,8 @@ def breaks_promise(policy: Policy, before: Inode, after: Inode) -> bool:
     """
     if _masks_all_files(before.default_acl):
         return True
-    if policy.strategy == BY_GROUP and frees(policy, before, after):
+    opens = frees if policy.strategy == BY_GROUP else _opens_next_files
+    if opens(policy, before, after):
         return True
     grants = _grants(policy, after)
     # What exact takes away may be lost, and nothing else.
@@ -68,6 +70,25 @@ def breaks_promise(policy: Policy, before: Inode, after: Inode) -> bool:
         if keeps & ~has or has & ~had & ~granted_perm:
             return True
     return False
+
+
+def _opens_next_files(policy: Policy, before: Inode, after: Inode) -> bool:
+    """Tell whether somebody gains by the next files whom nothing is granted.
+
+    A default entry for one of two groups denies its members more; in the other,
+    to which the next files will belong, they would have what that has.
+    """
+    unnamed = [
+        each
+        for each in (*policy.identities, STRANGER)
+        if not granted_to(each, policy.file_grants)
+    ]
+    return before.kind == DIRECTORY and any(
+        held(each, new) & ~held(each, old) & (READ | WRITE)
+        for old, new in next_files(policy, before, after)
+        for each in unnamed
+        if each.uid != new.uid
+    )
 
 
 def _grants(policy: Policy, inode: Inode) -> Sequence[Grant]:

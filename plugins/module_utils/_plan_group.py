@@ -123,16 +123,17 @@ def frees(policy: Policy, before: Inode, after: Inode) -> bool:
     if before.kind == DIRECTORY:
         if any(
             _is_freed(policy, *pair, grants)
-            for pair in _next_files(policy, before, after)
+            for pair in next_files(policy, before, after)
         ):
             return True
         grants = directory_grants(policy, after.gid)
     return _is_freed(policy, before, after, grants)
 
 
-def _next_files(
+def next_files(
     policy: Policy, before: Inode, after: Inode
 ) -> Iterator[tuple[Inode, Inode]]:
+    """Yield what each creator makes in a directory as it is, and as planned."""
     for creator in policy.creators:
         yield created_file(creator, before), created_file(creator, after)
 

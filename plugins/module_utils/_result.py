@@ -7,7 +7,7 @@ from __future__ import annotations
 from typing import Any
 
 from ._access import Inode, Place, may_create
-from ._acl import Acl, to_lines
+from ._acl import Acl, shortened, to_lines
 from ._findings import explain
 from ._identity import Identity, group_name, user_name
 from ._managers._conflicts import Logs, ManagedFile
@@ -21,8 +21,12 @@ def octal(mode: int) -> str:
 
 
 def acl_text(acl: Acl | None) -> str | None:
-    """Return an ACL in one line, entries separated by commas."""
-    return None if acl is None else ",".join(to_lines(acl, user_name, group_name))
+    """Return an ACL in one line, entries separated by commas, the first ones."""
+    if acl is None:
+        return None
+    first, more = shortened(acl)
+    lines = to_lines(first, user_name, group_name)
+    return ",".join([*lines, f"... and {more:,} more"] if more else lines)
 
 
 def inode_fields(inode: Inode) -> dict[str, Any]:

@@ -32,8 +32,13 @@ def bits_of(identity: Identity, inode: Inode) -> int:
 
 
 def has(grant: Grant, inode: Inode) -> bool:
-    """Tell whether an identity has what it is granted, if only by a capability."""
+    """Tell whether an identity has what it is granted, if only by a capability.
+
+    To create in a directory takes write and search by one and the same entry.
+    """
     needed = [bit for bit in _BITS if grant.perm & bit]
+    if inode.kind == DIRECTORY and grant.perm & WRITE:
+        needed.append(WRITE | EXECUTE)
     return all(permission(grant.identity, inode, bit).allowed for bit in needed)
 
 

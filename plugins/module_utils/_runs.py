@@ -523,7 +523,7 @@ def _span(span: object) -> Span:
 
 
 def _items(value: object, types: Sequence[tuple[type, ...]]) -> list[Any]:
-    if type(value) is not list or len(value) != len(types):
+    if not isinstance(value, list) or len(value) != len(types):
         raise _Malformed("has a list of a wrong length")
     if any(type(item) not in allowed for item, allowed in zip(value, types)):
         raise _Malformed("has a list with a wrong type in it")

@@ -164,9 +164,9 @@ class _Restarts:
             why = f"not touched, because {self._failed} did not come back"
             return _Outcome(service.name, Decision(NONE, why))
         due = self._look(service)
-        if due.outcome.decision.action == NONE or due.control is None:
+        if due.outcome.decision.action == NONE or not due.control or not due.state:
             return due.outcome
-        return self._do(due, due.control)
+        return self._do(due, due.control, due.state)
 
     def result(self, outcomes: Sequence[_Outcome]) -> dict[str, Any]:
         """Return the result of the module. Raises RestartFailed."""
@@ -200,7 +200,7 @@ class _Restarts:
     def _look(self, service: Service) -> _Due:
         try:
             control = self._controls.of(service)
-            state = control.state()
+            state = self._at_rest(control)
             condition = condition_of(state, service.configured(), service.rules)
             decision = decide(self._options.mode, condition)
             problem = None
@@ -216,6 +216,18 @@ class _Restarts:
         )
         return _Due(outcome, service, control, state)
 
+    def _at_rest(self, control: Control) -> State:
+        """Return how a service is, once it does not come up by itself any more."""
+        deadline = time.monotonic() + self._options.timeout
+        while True:
+            state = control.state()
+            is_moving = not state.is_up and not state.is_down
+            if not is_moving or self._options.mode == NEVER:
+                return state
+            if time.monotonic() > deadline:
+                return state
+            time.sleep(_POLL_SECONDS)
+
     def _problem(self, service: Service, control: Control, state: State) -> str | None:
         """Return why what is due must not be done."""
         try:
@@ -224,8 +236,7 @@ class _Restarts:
             return str(error)
         return control.obstacle(state) or self._budget.refusal(service.name, present())
 
-    def _do(self, due: _Due, control: Control) -> _Outcome:
-        assert due.state is not None  # noqa: S101
+    def _do(self, due: _Due, control: Control, before: State) -> _Outcome:
         started = time.monotonic()
         after: State | None = None
         action = due.outcome.decision.action
@@ -237,7 +248,7 @@ class _Restarts:
             )
         try:
             control.act(action)
-            after = self._back(due.service, control, action, due.state)
+            after = self._back(due.service, control, action, before)
         except HostError as error:
             after = self._recovered(due.service, control, error)
         seconds = time.monotonic() - started

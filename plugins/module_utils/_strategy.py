@@ -13,7 +13,7 @@ from ._identity import Identity, user_name
 from ._names import display
 from ._policy import AUTO, BY_ACL, BY_GROUP, Grant, Misfit, Policy, group_misfit
 from ._predict import described_inode
-from ._reduce import without_other
+from ._reduce import without_other, without_unnamed
 from ._rights import has
 
 
@@ -44,7 +44,7 @@ def hindrance(declared: Policy, directory: Inode) -> Finding | None:
 
 
 def _misfit(policy: Policy, directory: Inode) -> Misfit | None:
-    left = without_other(policy, directory)
+    left = without_unnamed(policy, without_other(policy, directory))
 
     def reads(reader: Identity) -> bool:
         return has(Grant(reader, READ | EXECUTE), left)

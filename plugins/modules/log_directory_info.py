@@ -137,7 +137,9 @@ directories:
       type: str
       sample: '2775'
     access_acl:
-      description: The directory's access ACL. Without one it is what the mode says.
+      description:
+        - The directory's access ACL, of its users and groups the first 50. Without one it is what
+          the mode says.
       returned: when the directory exists and may be read
       type: str
       sample: user::rwx,group::rwx,other::r-x
@@ -375,7 +377,9 @@ directories:
           type: str
           sample: '0644'
         access_acl:
-          description: The access ACL. Without one it is what the mode says.
+          description:
+            - The access ACL, of its users and groups the first 50. Without one it is what the mode
+              says.
           returned: success
           type: str
           sample: user::rw-,group::r--,other::r--

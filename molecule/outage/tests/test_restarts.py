@@ -101,6 +101,8 @@ def story() -> Iterator[Story]:  # noqa: PLR0915 - one story, in its order
         host.run(["systemctl", "daemon-reload"])
         host.run(["systemctl", "start", UNIT])
         host.run(["supervisorctl", "update"])
+        # Still starting, it comes up by itself.
+        host.run(["supervisorctl", "signal", "TERM", PROGRAM])
         seen["nothing"] = restart([*BOTH, PICKY, f"systemd:{UNIT}"])
         host.run(["usermod", "--append", "--groups", "adm", "queue"])
         seen["groups_previewed"] = restart(BOTH, "--check")

@@ -53,39 +53,50 @@ def run(
     ``more`` are further variables. Raises HostError where it cannot be run, or does
     not end within ``timeout`` seconds.
     """
+    output, writer = os.pipe()
     try:
-        process = subprocess.Popen(
-            argv,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            cwd="/",
-            env={**_ENVIRONMENT, **(more or {})},
-            start_new_session=True,
-        )
-    except OSError as error:
-        raise HostError(f"{argv[0]} cannot be run: {error.strerror}") from error
-    with process:
+        process = _started(argv, {**_ENVIRONMENT, **(more or {})}, writer)
+        os.close(writer)
         try:
-            output, has_ended = _watched(process, time.monotonic() + timeout)
+            written, has_ended = _watched(process, output, time.monotonic() + timeout)
         finally:
             # Not waited for yet, it keeps its number, which is its group's, too.
             with suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
-        status = process.wait()
+            status = process.wait()
+    finally:
+        os.close(output)
     if not has_ended:
         raise HostError(
             f"{argv[0]} did not answer within {timeout:g} s. Look at what it waits "
             "for, then run again"
         )
-    return Answer(status, os.fsdecode(output))
+    return Answer(status, os.fsdecode(written))
 
 
-def _watched(process: subprocess.Popen[bytes], deadline: float) -> tuple[bytes, bool]:
+def _started(
+    argv: Sequence[str], environment: Mapping[str, str], writer: int
+) -> subprocess.Popen[bytes]:
+    try:
+        return subprocess.Popen(
+            argv,
+            stdin=subprocess.DEVNULL,
+            stdout=writer,
+            stderr=writer,
+            cwd="/",
+            env=environment,
+            start_new_session=True,
+        )
+    except OSError as error:
+        os.close(writer)
+        raise HostError(f"{argv[0]} cannot be run: {error.strerror}") from error
+
+
+def _watched(
+    process: subprocess.Popen[bytes], pipe: int, deadline: float
+) -> tuple[bytes, bool]:
     """Return the end of the output, and whether the command has ended in time."""
     output = b""
-    assert process.stdout is not None  # noqa: S101
-    pipe = process.stdout.fileno()
     is_open = True
     while True:
         has_ended = _has_ended(process.pid)

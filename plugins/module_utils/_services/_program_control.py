@@ -27,6 +27,7 @@ from ._supervisor_rpc import (
     CANT_REREAD,
     NOT_RUNNING,
     RUNNING,
+    SPAWN_ERROR,
     STOPPING,
     Fault,
     Process,
@@ -141,15 +142,14 @@ class ProgramControl(Control):
     def _reread(self) -> frozenset[str]:
         """Have supervisord read its files; return the groups that it has otherwise."""
         try:
-            added, changed, _removed = self._supervisor.call("supervisor.reloadConfig")[
-                0
-            ]
+            (found,) = self._supervisor.call("supervisor.reloadConfig")
         except Fault as fault:
             if fault.code != CANT_REREAD:
                 raise
             raise HostError(
                 f"supervisor refuses its configuration: {fault}. Correct it"
-            ) from fault
+            ) from None
+        added, changed, _removed = found
         return frozenset([*added, *changed])
 
     def _renew(self, group: str, facts: Facts) -> None:
@@ -170,7 +170,7 @@ class ProgramControl(Control):
     def _stop(self, names: Iterable[str]) -> None:
         names = frozenset(names)
         for name in sorted(names):
-            self._call("stopProcess", name, False, but=NOT_RUNNING)
+            self._call("stopProcess", name, False, but=(NOT_RUNNING,))
         deadline = time.monotonic() + self._stop_seconds(names) + self._timeout
         while True:
             left = [
@@ -196,8 +196,10 @@ class ProgramControl(Control):
         )
 
     def _start(self, names: Iterable[str]) -> None:
+        # One that ended at once may be up at supervisord's next try.
+        fine = (ALREADY_STARTED, SPAWN_ERROR)
         for name in names:
-            self._call("startProcess", name, False, but=ALREADY_STARTED)
+            self._call("startProcess", name, False, but=fine)
 
     def _tail(self, process: Process) -> str:
         for channel, path in process.logs.items():
@@ -210,12 +212,12 @@ class ProgramControl(Control):
                 return text
         return ""
 
-    def _call(self, method: str, *arguments: object, but: int | None = None) -> Any:  # noqa: ANN401
-        """Ask supervisord; a fault that means that it is so already is none."""
+    def _call(self, method: str, *arguments: object, but: tuple[int, ...] = ()) -> Any:  # noqa: ANN401
+        """Ask supervisord; a fault that is expected is none."""
         try:
             return self._supervisor.call(f"supervisor.{method}", *arguments)
         except Fault as fault:
-            if fault.code == but:
+            if fault.code in but:
                 return None
             raise
 

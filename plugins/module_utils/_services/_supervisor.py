@@ -228,7 +228,7 @@ class SupervisorProgram(_Supervised):
             found = processes_of(Supervisor(endpoint, _ANSWER_SECONDS))
         except NobodyListens as error:
             if self.daemon():
-                raise HostError(f"{error}, and supervisord runs") from error
+                raise HostError(f"{error}, and supervisord runs") from None
             return ()
         return running_as(
             each.pid for each in found.values() if each.pid and each.name in facts.names

@@ -44,7 +44,7 @@ class Fault(HostError):
         self.code = code
 
 
-BAD_NAME, NOT_RUNNING, ALREADY_STARTED, CANT_REREAD = 10, 70, 60, 92
+BAD_NAME, SPAWN_ERROR, ALREADY_STARTED, NOT_RUNNING, CANT_REREAD = 10, 50, 60, 70, 92
 
 
 # supervisor/states.py

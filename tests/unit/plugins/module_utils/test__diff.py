@@ -10,6 +10,7 @@ from dataclasses import replace
 
 import pytest
 
+from ansible_collections.logward.permissions.plugins.module_utils import _diff
 from ansible_collections.logward.permissions.plugins.module_utils._access import (
     DIRECTORY,
     REGULAR,
@@ -168,3 +169,27 @@ def test_diffs_of_two_processes_are_one(ours: int, most: int) -> None:
     other = added(range(ours, 5), most)
     diff.add_json(json.loads(json.dumps(other.as_json())))
     assert diff.result() == added(range(max(ours, 5)), most).result()
+
+
+@pytest.mark.parametrize("change", ["one more", "all"])
+def test_of_a_long_acl_only_what_is_shown_is_looked_up(
+    monkeypatch: pytest.MonkeyPatch, change: str
+) -> None:
+    """An owner can name 8,000 users, of each of whom a directory server is asked."""
+    asked: list[int] = []
+
+    def name(uid: int) -> str:
+        asked.append(uid)
+        return f"user{uid}"
+
+    monkeypatch.setattr(_diff, "user_name", name)
+    users = tuple((70_000 + number, 6) for number in range(8000))
+    longer = Acl(6, 4, 4, 6, (*users, (QUEUE, 6)))
+    before = LOG if change == "all" else replace(LOG, acl=Acl(6, 4, 4, 6, users))
+    _was, is_now = lines(before, replace(LOG, acl=longer))
+    if change == "one more":
+        assert is_now == "app.log  acl: + user:user64002:rw-\n"
+        assert asked == [QUEUE]
+        return
+    assert len(asked) == 50
+    assert " ".join(is_now.split()).endswith(" ... and 7,951 more")

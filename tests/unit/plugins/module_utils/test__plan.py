@@ -17,6 +17,9 @@ from ansible_collections.logward.permissions.plugins.module_utils._access import
     Inode,
 )
 from ansible_collections.logward.permissions.plugins.module_utils._acl import (
+    EXECUTE,
+    READ,
+    WRITE,
     Acl,
     from_mode,
 )
@@ -424,6 +427,13 @@ DIRECTORIES: dict[str, tuple[Policy, str, str]] = {
         "1:1 setgid 750 | u::rwx u:1:rwx g::r-x m::rwx o::---",
     ),
 }
+
+
+def test_write_and_search_by_two_entries_create_nothing() -> None:
+    present = inode(DIRECTORY, "1:3 setgid u::rwx g::-w- g:5:r-x m::rwx o::---")
+    wanted = planned_directory(policy(WEB, MEMBER), present)
+    assert held(MEMBER, present) == READ | EXECUTE
+    assert held(MEMBER, wanted) == READ | WRITE | EXECUTE
 
 
 @pytest.mark.parametrize(

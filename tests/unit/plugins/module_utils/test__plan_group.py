@@ -84,6 +84,11 @@ def test_file(wanted: Policy, before: str, after: str) -> None:
 DIRECTORIES: dict[str, tuple[Policy, str, str]] = {
     "fresh": (BOTH, "1:1 755", "1:3 setgid 775"),
     "as it should be": (BOTH, "1:3 setgid 770", UNCHANGED),
+    "write and search by two entries create nothing": (
+        BOTH,
+        "1:3 setgid u::rwx g::-w- g:3:r-x m::rwx o::---",
+        "1:3 setgid u::rwx g::rwx g:3:r-x m::rwx o::---",
+    ),
     "another owner": (
         policy(WEB, QUEUE, owner=QUEUE),
         "1:3 700",

@@ -7,6 +7,9 @@ import grp
 import pwd
 from dataclasses import replace
 
+import pytest
+
+from ansible_collections.logward.permissions.plugins.module_utils import _result
 from ansible_collections.logward.permissions.plugins.module_utils._access import (
     DIRECTORY,
     REGULAR,
@@ -47,6 +50,25 @@ def test_acl_text() -> None:
         "user::rwx,user:64002:rwx,group::r-x,"
         f"group:{ROOT_GROUP}:r-x,mask::rwx,other::---"
     )
+
+
+def test_only_the_first_names_of_a_long_acl_are_looked_up(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """An owner can name 8,000 users, of each of whom a directory server is asked."""
+    asked: list[int] = []
+
+    def name(uid: int) -> str:
+        asked.append(uid)
+        return f"user{uid}"
+
+    monkeypatch.setattr(_result, "user_name", name)
+    users = tuple((70_000 + number, 6) for number in range(8000))
+    acl = Acl(6, 4, 0, 6, users)
+    text = acl_text(acl)
+    assert text is not None
+    assert text.endswith(",mask::rw-,other::---,... and 7,950 more")
+    assert len(asked) == 50
 
 
 def test_inode_fields() -> None:

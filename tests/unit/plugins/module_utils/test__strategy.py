@@ -13,7 +13,10 @@ from ansible_collections.logward.permissions.plugins.module_utils._access import
     Inode,
     Mount,
 )
-from ansible_collections.logward.permissions.plugins.module_utils._acl import from_mode
+from ansible_collections.logward.permissions.plugins.module_utils._acl import (
+    Acl,
+    from_mode,
+)
 from ansible_collections.logward.permissions.plugins.module_utils._identity import (
     Identity,
 )
@@ -35,6 +38,8 @@ ROOT = Identity(
     "root", "root", 0, 0, frozenset(), capabilities=frozenset({"cap_dac_override"})
 )
 WITH_ACLS = Inode(DIRECTORY, 1, 3, 0, from_mode(0o755))
+# By that of a group which no policy names: exact takes it away.
+READ_BY_ENTRY = replace(WITH_ACLS, acl=Acl(7, 7, 0, 7, groups=((2, 5),)))
 WITHOUT = replace(WITH_ACLS, mount=Mount(acl_supported=False))
 
 
@@ -78,6 +83,8 @@ def test_group_that_is_named_stays() -> None:
             {"readers": (QUEUE,), "keep_other": False},
             "group_unfit",
         ),
+        (BY_GROUP, READ_BY_ENTRY, {"readers": (QUEUE,)}, None),
+        (BY_GROUP, READ_BY_ENTRY, {"readers": (QUEUE,), "exact": True}, "group_unfit"),
         (
             BY_GROUP,
             replace(WITH_ACLS, acl=from_mode(0o751)),

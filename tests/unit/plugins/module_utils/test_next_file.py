@@ -123,6 +123,19 @@ def test_entries_that_deny_are_in_force_in_files() -> None:
     assert not breaks_promise(policy, after, after)
 
 
+def test_who_is_denied_the_next_file_by_one_group_does_not_get_it_by_another() -> None:
+    both = replace(QUEUE, groups=frozenset({64008, 64009}))
+    logs = replace(
+        directory(WEB.uid, 64009, 0o777),
+        default_acl=Acl(7, 6, 6, 7, groups=((64008, 0),)),
+    )
+    for others, conflict in (((), False), ((both,), True)):
+        policy = Policy("/logs", (WEB,), others=others)
+        after = planned_directory(policy, logs)
+        assert breaks_promise(policy, logs, after) == conflict
+        assert not breaks_promise(policy, after, after)
+
+
 @pytest.mark.parametrize("keep_other", [True, False])
 def test_identities_that_share_a_uid_share_its_entry(*, keep_other: bool) -> None:
     worker = replace(QUEUE, id="worker", groups=frozenset({64009}))

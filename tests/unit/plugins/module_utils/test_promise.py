@@ -438,6 +438,11 @@ def _unfulfilled(
         for who, operation in grants:
             if not _can_be_given(policy, who):
                 continue
+            if (
+                who in policy.writers
+                and not after.access[Key(who, "create", directory)]
+            ):
+                yield f"{who} creates nothing in {after.inodes[directory]}"
             for path in files:
                 key = Key(who, operation, path)
                 alone = _left_alone(policy, path, before.inodes[path])

@@ -124,8 +124,8 @@ def a_stanza(chance: random.Random) -> str:
 
 
 def a_file(chance: random.Random) -> str:
-    parts = [a_stanza(chance) for _ in range(chance.randint(0, 3))]
-    for _ in range(chance.choice((0, 0, 1, 2))):
+    parts = [a_stanza(chance) for _case in range(chance.randint(0, 3))]
+    for _case in range(chance.choice((0, 0, 1, 2))):
         part = chance.choice(GLOBALS) + chance.choice(("\n", "\n\n", "\r\n"))
         parts.insert(chance.randint(0, len(parts)), part)
     return "".join(parts)

@@ -104,7 +104,7 @@ def rotate(site: Path, directives: str, name: str = "app.log") -> tuple[Stanza, 
 
 
 def random_acl(chance: random.Random, minimal: bool) -> Acl:
-    perms = [chance.randint(0, 7) for _ in range(4)]
+    perms = [chance.randint(0, 7) for _case in range(4)]
     if minimal:
         return Acl(perms[0], perms[1], perms[2])
     users = tuple(sorted((uid, chance.randint(0, 7)) for uid in chance.sample(IDS, 2)))

@@ -73,7 +73,7 @@ def listening(path: Path, answer: bytes = b"", uid: int = 0) -> Iterator[list[by
 def refused(supervisor: Supervisor) -> str:
     with pytest.raises(HostError) as error:
         supervisor.call(VERSION)
-    shown = "".join(traceback.format_exception(error.value))
+    shown = "".join(traceback.format_exception(error.type, error.value, error.tb))
     assert SECRET not in shown
     return str(error.value)
 

@@ -1,0 +1,180 @@
+# Copyright: Logward contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What happens to a service, and to those after it, where one does not come back.
+
+A unit test has no systemd: here a control of the test's own stands for it. The
+files, the edits, the journal and the budget are real. molecule/outage has the rest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ansible_collections.logward.permissions.plugins.module_utils import (
+    _service_restart,
+    _service_umask,
+)
+from ansible_collections.logward.permissions.plugins.module_utils._errors import (
+    HostError,
+)
+from ansible_collections.logward.permissions.plugins.module_utils._service_restart import (
+    RestartFailed,
+    parse_restart_options,
+    preview_restart,
+    restart,
+)
+from ansible_collections.logward.permissions.plugins.module_utils._service_umask import (
+    parse_umask_options,
+    set_umask,
+)
+from ansible_collections.logward.permissions.plugins.module_utils._services._budget import (
+    Budget,
+)
+from ansible_collections.logward.permissions.plugins.module_utils._services._control import (
+    Control,
+    State,
+)
+from ansible_collections.logward.permissions.plugins.module_utils._services._service import (
+    Running,
+    Service,
+)
+from ansible_collections.logward.permissions.tests.unit.plugins.module_utils._services import (
+    hosts,
+)
+
+Result = dict[str, Any]
+
+
+class Placed(hosts.Plain):
+    """Names its file as it is on this host: a restart knows no root but ``/``."""
+
+    def files(self) -> Iterable[str]:
+        return [f"{self.root}{self.path}"]
+
+
+class Fake(Control):
+    """Runs with the umask of its file, unless that is 0077: then it stays down."""
+
+    def __init__(self, service: Service, acts: list[str]) -> None:
+        self._service = service
+        self._acts = acts
+        self._pid = 1000
+        self._umask = 0o022
+
+    def state(self) -> State:
+        up = self._umask != 0o077
+        running = Running(self._pid, self._umask, 0, frozenset([0]))
+        word = "active" if up else "failed"
+        main = frozenset([self._pid] if up else [])
+        return State(word, up, up, not up, main, (running,) if up else ())
+
+    def obstacle(self, state: State) -> str | None:
+        del state
+        return None
+
+    def test(self) -> None:
+        if self._service.name == "broken":
+            raise HostError("broken refuses its configuration")
+
+    def act(self, action: str) -> None:
+        self._acts.append(f"{action} {self._service.name}")
+        self._pid += 1
+        self._umask = self._service.configured().umask
+
+    def last_lines(self) -> tuple[str, ...]:
+        return ("cannot start",)
+
+
+@pytest.fixture
+def acts(site: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What is done with the services ``a``, ``b``, ``c`` and ``broken``."""
+    acts: list[str] = []
+    (site / "etc").mkdir()
+    for name in ("a", "b", "c", "broken"):
+        (site / "etc" / name).write_text("0022\n")
+
+    def find(names: Sequence[str]) -> tuple[Service, ...]:
+        return tuple(hosts.Plain(each, f"{each}.service", str(site)) for each in names)
+
+    class Controls:
+        def __init__(self, _named: frozenset[str], _timeout: float) -> None:
+            self._known: dict[str, Fake] = {}
+
+        def of(self, service: Service) -> Control:
+            return self._known.setdefault(service.name, Fake(service, acts))
+
+    def placed(names: Sequence[str]) -> tuple[Service, ...]:
+        return tuple(Placed(each, f"{each}.service", str(site)) for each in names)
+
+    for module in (_service_restart, _service_umask):
+        monkeypatch.setattr(module, "require_debian", lambda: None)
+    monkeypatch.setattr(_service_umask, "find_services", find)
+    monkeypatch.setattr(_service_restart, "find_services", placed)
+    monkeypatch.setattr(_service_restart, "Controls", Controls)
+    state = f"{site}/state"
+    monkeypatch.setattr(_service_restart, "Budget", lambda most: Budget(most, state))
+    return acts
+
+
+def call(site: Path, function: Any = restart, **changes: Any) -> Result:
+    options = {
+        "services": ["a", "b", "c"],
+        "mode": "always",
+        "max_per_hour": 3,
+        "timeout": 2,
+        "run_id": None,
+        "journal_dir": f"{site}/journal",
+        "lock_timeout": 0,
+        **changes,
+    }
+    result: Result = function(parse_restart_options(options))
+    return result
+
+
+def edit(site: Path, name: str, umask: str) -> None:
+    options = {"services": [name], "umask": umask, "run_id": "run-1"}
+    more = {"journal_dir": f"{site}/journal", "lock_timeout": 0}
+    set_umask(parse_umask_options({**options, **more}))
+
+
+def test_preview_touches_nothing(site: Path, acts: list[str]) -> None:
+    found = call(site, preview_restart)
+    assert [each["action"] for each in found["services"]] == ["reload"] * 3
+    assert (acts, (site / "state").exists()) == ([], False)
+
+
+def test_edit_of_one_that_does_not_come_back_is_put_back(
+    site: Path, acts: list[str]
+) -> None:
+    (site / "etc/b").write_text("0027\n")
+    edit(site, "b", "0077")
+    with pytest.raises(RestartFailed) as failed:
+        call(site, run_id="run-1")
+    assert acts == ["reload a", "restart b", "start b"]
+    assert (site / "etc/b").read_text() == "0027\n"
+    assert failed.value.result["put_back"] == [f"{site}/etc/b"]
+    assert failed.value.result["last_lines"] == ["cannot start"]
+    for part in ("b did not come back", "Not touched after it: c", "runs as it did"):
+        assert part in str(failed.value)
+
+
+def test_without_a_run_nothing_is_put_back(site: Path, acts: list[str]) -> None:
+    edit(site, "b", "0077")
+    with pytest.raises(RestartFailed, match="still does not run"):
+        call(site)
+    assert acts == ["reload a", "restart b", "start b"]
+    assert (site / "etc/b").read_text() == "0077\n"
+
+
+def test_problem_holds_back_one_alone(site: Path, acts: list[str]) -> None:
+    with pytest.raises(RestartFailed, match="broken was not restarted: broken refuses"):
+        call(site, services=["broken", "a"])
+    call(site, services=["a"])
+    acts.clear()
+    with pytest.raises(RestartFailed, match="a was not restarted: it was restarted 2"):
+        call(site, services=["a", "b"], max_per_hour=2)
+    assert acts == ["reload b"]
