@@ -20,12 +20,13 @@ DECISIONS ?=
 PROMISES ?=
 KILLS ?=
 ATTACK_SECONDS ?=
-# How many rounds of reboots and the like a repaired host has to last (3 by `make
-# molecule` if empty), and how often a repair is made under load (once if empty)
+# Which ones, in `make fuzz`, and in which order a repaired host is rebooted,
+# rotated and restarted, in `make molecule`: any if empty
+SEED ?=
+# How many rounds of that it has to last, and how often a repair is made while
+# fifty requests a second are to be served (3 and 1 by `make molecule` if empty)
 ROUNDS ?=
 LOADS ?=
-# Which ones, in `make fuzz`: any if empty
-SEED ?=
 # Further arguments: of pytest in `make unit`, of ansible-test in `make sanity`
 ARGS ?=
 
@@ -49,6 +50,9 @@ endif
 ifneq ($(ATTACK_SECONDS),)
 export LOGWARD_ATTACK_SECONDS := $(ATTACK_SECONDS)
 endif
+ifneq ($(SEED),)
+export LOGWARD_SEED := $(SEED)
+endif
 ifneq ($(ROUNDS),)
 export LOGWARD_ROUNDS := $(ROUNDS)
 endif
@@ -71,7 +75,8 @@ help:
 	@echo '                then the repair, attacked for ATTACK_SECONDS=60'
 	@echo 'make core       the playbooks, with newer releases of ansible-core'
 	@echo 'make molecule   tests on real hosts; SCENARIO=outage runs only that,'
-	@echo '                SUITE=trixie on that release'
+	@echo '                SUITE=trixie on that release; SCENARIO=lasting ROUNDS=10'
+	@echo '                LOADS=10 SEED=1234: how long, how often, which order'
 	@echo 'make bench      speed beside other tools; bench-large: a million files'
 	@echo 'make setup      only install what the demo and the tests need'
 	@echo 'make clean      remove the hosts of this clone'
@@ -110,7 +115,8 @@ test:
 test-all:
 	@tests/steps test 'unit SUITE=bullseye' 'unit SUITE=trixie' \
 	    'unit SUITE=forky' 'unit PROMISES=2000 KILLS=200' fuzz \
-	    'molecule SUITE=bookworm SCENARIO=lasting ROUNDS=10 LOADS=10' \
+	    'molecule SCENARIO=lasting SUITE=bookworm ROUNDS=10 LOADS=10' \
+	    'molecule SCENARIO=lasting SUITE=trixie ROUNDS=10 LOADS=10' \
 	    'molecule SUITE=bullseye'
 
 # All that `make test` needs, at once: building them one by one takes longer.

@@ -17,10 +17,13 @@ from tests.hosts.play import run_playbook
 
 SCENARIO = Path(__file__).parents[1]
 STANZA = "/etc/logrotate.d/payments"
+#: One whose umask stands in a file of its own, a drop-in.
+UNIT = "cron"
 EDITED = {
     STANZA,
     "/etc/apache2/envvars",
     "/etc/supervisor/conf.d/payments-worker.conf",
+    f"/etc/systemd/system/{UNIT}.service.d/logward.conf",
 }
 #: Everything that a run may edit, with owner, group and mode.
 CONFIGURATION = ["find", "/etc", "-type", "f", "-printf", "%p %u:%g %m ", "-exec"]
@@ -35,7 +38,7 @@ def host() -> Iterator[PaymentsHost]:
     host.run(["tee", STANZA], stdin=stanza)
     host.run(["setfacl", "--remove-default", LOGS])
     yield host
-    host.run(["systemctl", "restart", "apache2", "supervisor"])
+    host.run(["systemctl", "restart", "apache2", "supervisor", UNIT])
 
 
 def configuration(host: PaymentsHost) -> dict[str, str]:
@@ -47,15 +50,15 @@ def configuration(host: PaymentsHost) -> dict[str, str]:
 def play(name: str, **variables: object) -> int:
     inventory = os.environ["MOLECULE_INVENTORY_FILE"]
     policy = f"@{SCENARIO / 'policy.yml'}"
-    more = json.dumps({"logward_restart_max_per_hour": 1000, **variables})
+    more = json.dumps(variables)
     return run_playbook(inventory, name, "-e", policy, "-e", more).exit_status
 
 
 def test_rollback_takes_back_all_that_a_run_has_changed(host: PaymentsHost) -> None:
     files, logs = configuration(host), host.listing([LOGS])
-    assert play("remediate", logward_umask="0007") == 0
-    changed = configuration(host)
-    assert {path for path in files if changed[path] != files[path]} == EDITED
+    services = ["apache2", "supervisor:payments-worker", f"systemd:{UNIT}"]
+    assert play("remediate", logward_umask="0007", logward_services=services) == 0
+    assert dict(configuration(host).items() ^ files.items()).keys() == EDITED
     assert host.listing([LOGS])[LOGS] != logs[LOGS]
     assert play("rollback") == 0
     assert configuration(host) == files

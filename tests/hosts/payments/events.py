@@ -24,8 +24,18 @@ def _midnight(host: PaymentsHost, chance: random.Random) -> None:
     host.resume()
 
 
+def _rotate(host: PaymentsHost, _chance: random.Random) -> None:
+    """What logrotate's timer does once a week, to all logs of the host."""
+    inode = ["stat", "--format=%i", host.log_file_today()]
+    before = host.run(inode)
+    host.run(["logrotate", "--force", "/etc/logrotate.conf"])
+    assert host.run(inode) != before, "logrotate has not rotated the log of today"
+
+
 def _reboot(host: PaymentsHost, _chance: random.Random) -> None:
     """What is on disk stays, and everything starts as it is configured."""
+    started = ["systemctl", "show", "--property=UserspaceTimestampMonotonic"]
+    before = host.run(started)
     subprocess.run(
         ["podman", "restart", "--time", "30", host.name],
         capture_output=True,
@@ -38,6 +48,7 @@ def _reboot(host: PaymentsHost, _chance: random.Random) -> None:
     )
     failed = "" if booted else host.run(["systemctl", "--failed"], check=False)
     assert booted, f"{host.name} does not come up again: {failed}"
+    assert host.run(started) != before, f"{host.name} has not been down"
 
 
 def _command(*argv: str) -> Event:
@@ -49,7 +60,7 @@ def _command(*argv: str) -> Event:
 
 #: By name, so that a failure tells what had happened before it.
 EVENTS: Final[Mapping[str, Event]] = {
-    "logrotate -f": _command("logrotate", "--force", "/etc/logrotate.conf"),
+    "logrotate -f": _rotate,
     "midnight": _midnight,
     "systemd-tmpfiles --create": _command("systemd-tmpfiles", "--create"),
     "reboot": _reboot,

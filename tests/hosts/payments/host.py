@@ -44,26 +44,62 @@ print(time.strftime("%Y-%m-%d", time.gmtime(time.time() + offset)))
 
 _PAY: Final = """
 import http.client
-connection = http.client.HTTPConnection("localhost", timeout=30)
-connection.request("POST", "/pay")
-print(connection.getresponse().status)
+def pay():
+    connection = http.client.HTTPConnection("localhost", timeout=30)
+    connection.request("POST", "/pay")
+    return connection.getresponse().status
 """
 
 # The crontab's variables and command line, run as cron runs them.
 _RUN_CRON_JOB: Final = """
-import os, subprocess, sys
-environment = {"HOME": "/root", "LOGNAME": "root", "SHELL": "/bin/sh",
-               "PATH": "/usr/bin:/bin"}
-for line in open(sys.argv[1]).read().splitlines():
-    if not line or line.startswith("#"):
-        continue
-    name, equals, value = line.partition("=")
-    if equals and name.isidentifier():
-        environment[name] = value
-    else:
-        command = line.split(None, 6)[6]
-os.umask(0o022)
-subprocess.run(["/bin/sh", "-c", command], cwd="/root", env=environment)
+import os, subprocess
+def run_cron_job(path):
+    environment = {"HOME": "/root", "LOGNAME": "root", "SHELL": "/bin/sh",
+                   "PATH": "/usr/bin:/bin"}
+    for line in open(path).read().splitlines():
+        if not line or line.startswith("#"):
+            continue
+        name, equals, value = line.partition("=")
+        if equals and name.isidentifier():
+            environment[name] = value
+        else:
+            command = line.split(None, 6)[6]
+    os.umask(0o022)
+    subprocess.run(["/bin/sh", "-c", command], cwd="/root", env=environment)
+"""
+
+# Each writer in turn, in a second or two for all of them. A locked out worker is
+# not started any more after a while (FATAL).
+_LOCKED_OUT: Final = """
+import json, subprocess, sys, time
+log, job, worker, *writers = sys.argv[1:]
+
+def lines_by(writer):
+    try:
+        with open(log, errors="replace") as lines:
+            return sum('"user":"%s"' % writer in line for line in lines)
+    except FileNotFoundError:
+        return 0
+
+def given_up():
+    argv = ["supervisorctl", "status", worker]
+    return "FATAL" in subprocess.run(argv, capture_output=True, text=True).stdout
+
+def logs(writer):
+    before = lines_by(writer)
+    if writer == "www-data":
+        return pay() == 200 and lines_by(writer) > before
+    if writer == "root":
+        run_cron_job(job)
+        return lines_by(writer) > before
+    start = time.monotonic()
+    while lines_by(writer) == before and time.monotonic() < start + 60:
+        time.sleep(0.1)
+        if time.monotonic() > start + 2 and given_up():
+            break
+    return lines_by(writer) > before
+
+print(json.dumps([writer for writer in writers if not logs(writer)]))
 """
 
 _LIST: Final = r"""
@@ -151,7 +187,7 @@ class PaymentsHost:
 
     def pay(self) -> int:
         """Pay once, through Apache, and return the HTTP status."""
-        return int(self._python(_PAY))
+        return int(self._python(f"{_PAY}print(pay())"))
 
     def worker_state(self) -> str:
         """Supervisor's word for the queue worker: RUNNING, BACKOFF, FATAL, STOPPED ..."""
@@ -205,9 +241,19 @@ class PaymentsHost:
         if writer == "root" and by_cron:
             return self._log_as_cron(logged)
         if writer == "root":
-            self._python(_RUN_CRON_JOB, CRON_JOB)
+            self._python(f"{_RUN_CRON_JOB}run_cron_job({CRON_JOB!r})")
             return logged()
         raise ValueError(f"writer {writer!r}: give one of {', '.join(WRITERS)}")
+
+    def locked_out(self, writers: Sequence[str] = WRITERS) -> list[str]:
+        """Have each of them log, in that order, and return who could not.
+
+        As log_as() does it, but all in one go, and with a worker that is not stopped.
+        """
+        script = f"{_PAY}{_RUN_CRON_JOB}{_LOCKED_OUT}"
+        log = self.log_file_today()
+        out = json.loads(self._python(script, log, CRON_JOB, WORKER, *writers))
+        return [writer for writer in writers if writer in out]
 
     def last_line_by(self, writer: str) -> str:
         """The newest line in today's log by this writer, or an empty string."""
