@@ -106,8 +106,12 @@ def test_without_protection_each_of_them_locks_out_whom_the_audit_names(
             EVENTS["logrotate -f"](host, chance)
         assert locked_out(host, chance) == ["queue"]
         assert {each["identity"] for each in refused()} == {"queue"}
-        # The next file is as the directory has it, and the worker is started again.
-        EVENTS["midnight"](host, chance)
+        # The next file is as the directory has it, and the worker, which supervisor
+        # has given up, is started again.
+        host.quiet()
+        host.next_midnight()
+        assert host.log_as("root")
+        host.resume()
         assert locked_out(host, chance) == []
         EVENTS["systemd-tmpfiles --create"](host, chance)
         assert {each["identity"] for each in refused()} == {"queue"}
