@@ -91,7 +91,7 @@ def params(logs: Path, place: Path, **more: Any) -> dict[str, Any]:
 
 def written(logs: Path, place: Path, text: str, name: str = "app") -> Path:
     path = place / "logrotate.d" / name
-    path.write_text(text.replace("@", str(logs)), newline="")
+    path.write_bytes(text.replace("@", str(logs)).encode())
     path.chmod(0o644)
     return path
 

@@ -85,12 +85,12 @@ def place(site: Path) -> Path:
 def configured(place: Path, text: str, **more: str) -> tuple[Configuration, Said]:
     """Return what we and logrotate make of a configuration."""
     path = place / "logrotate.conf"
-    path.write_text(text.replace("@", str(place)), newline="")
+    path.write_bytes(text.replace("@", str(place)).encode())
     for old in (place / "more").iterdir():
         old.unlink()
     for name, content in more.items():
-        (place / "more" / name.replace("_", ".")).write_text(
-            content.replace("@", str(place)), newline=""
+        (place / "more" / name.replace("_", ".")).write_bytes(
+            content.replace("@", str(place)).encode()
         )
     os.chmod(path, 0o644)
     return read("/", str(path)), dry_run(path, place / "state")
