@@ -114,7 +114,8 @@ def test_without_protection_each_of_them_locks_out_whom_the_audit_names(
         host.resume()
         assert locked_out(host, chance) == []
         EVENTS["systemd-tmpfiles --create"](host, chance)
-        assert {each["identity"] for each in refused()} == {"queue"}
+        # So is deploy, unless it has an entry of its own on the directory.
+        assert "queue" in {each["identity"] for each in refused()}
     finally:
         host.run(["rm", "--force", HARDENING])
     assert play("remediate").exit_status == 0
