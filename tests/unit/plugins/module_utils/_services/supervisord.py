@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -73,11 +74,16 @@ class Host:
             umask=0o022,
         )
         deadline = time.monotonic() + 20
-        while not (self.root / "supervisor.sock").exists():
+        while not self._listens():
             assert self._process.poll() is None, "supervisord does not start"
             assert time.monotonic() < deadline
             time.sleep(0.02)
         return self
+
+    def _listens(self) -> bool:
+        """Tell whether the socket is there, and somebody behind it."""
+        with socket.socket(socket.AF_UNIX) as connection:
+            return connection.connect_ex(str(self.root / "supervisor.sock")) == 0
 
     def signal(self, number: int) -> None:
         assert self._process is not None
