@@ -19,7 +19,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from tests.hosts.payments.host import WRITERS, CommandFailed, PaymentsHost  # noqa: E402
-from tests.hosts.play import AUDIT, REPAIR, Play, run_playbook  # noqa: E402
+from tests.hosts.play import AUDIT, REPAIR, RESTARTS, Play, run_playbook  # noqa: E402
 
 HOST = "logward-demo"
 WORK = ROOT / ".cache" / "demo"
@@ -47,7 +47,8 @@ def main() -> None:
     first_answer, whole, remediation = remediate(host)
     show_diff(remediation)
     say("after", f"POST /pay answered 200 again {first_answer:.1f} s after the start,")
-    print(f"{INDENT}and after {whole:.1f} s all was restarted, checked and audited.")
+    print(f"{INDENT}and after {whole:.1f} s all was checked and audited. Restarts:")
+    show_restarts(remediation)
     for first in WRITERS:
         tell_midnight(host, first)
     host.resume()
@@ -134,6 +135,12 @@ def show_diff(remediation: Play) -> None:
         inherited = [field.partition(": ")[2] for field in fields if field not in own]
         show_fields("logs/" if name == "." else name, own)
         show_fields("next files inherit", inherited)
+
+
+def show_restarts(remediation: Play) -> None:
+    """What was done with each service, and why that."""
+    for service in remediation.result(RESTARTS)["services"]:
+        show_fields(f"{service['name']}  {service['action']}:", [service["why"]])
 
 
 def show_fields(label: str, fields: list[str]) -> None:
