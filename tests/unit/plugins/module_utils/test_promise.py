@@ -614,10 +614,12 @@ def test_nobody_loses_and_nobody_gains_but_those_named(
 
     kept()
     print(tally)
-    # Without entries, modes in which a group has less than other cannot be kept.
-    assert tally["repaired"] > promises / (4 if strategy == "group" else 2)
-    assert tally["done"] > tally["left alone"] / 3
-    assert tally["gained"] > promises
+    # So that it was tried at all. Examples come in families that are alike, and so
+    # these numbers vary a lot. Without entries, modes in which a group has less than
+    # other cannot be kept.
+    assert tally["repaired"] > promises / (20 if strategy == "group" else 4)
+    assert tally["done"] > tally["left alone"] / 10
+    assert tally["gained"] > promises / 2
     # Few cases have many of these, and a short run can be without.
     if exact and promises >= 500:
         assert tally["waived"] > promises / 100
