@@ -17,9 +17,11 @@ from ._writers._files import read_text
 
 LOGS = "storage/logs"
 _WORD = re.compile(r"[A-Za-z0-9_,./+-]{1,64}")
-_ENTRY = re.compile(r"^\s*(?:export\s+)?([A-Z_]+)\s*=\s*(.*?)\s*$", re.MULTILINE)
+# What an application writes is matched line by line: a search that goes on behind
+# the end of one would take hours for a file of empty ones.
+_ENTRY = re.compile(r"[ \t]*(?:export[ \t]+)?([A-Z_]+)[ \t]*=(.*)")
 _TIMEZONE = re.compile(
-    r"^\s*'timezone'\s*=>\s*(env\(\s*'APP_TIMEZONE'\s*,\s*)?'([A-Za-z0-9_/+-]+)'",
+    r"^[ \t]*'timezone'\s*=>\s*(env\(\s*'APP_TIMEZONE'\s*,\s*)?'([A-Za-z0-9_/+-]+)'",
     re.MULTILINE,
 )
 _KEYS = ("LOG_CHANNEL", "LOG_STACK", "APP_TIMEZONE")
@@ -70,25 +72,29 @@ def daily_log(application: str) -> DailyLog | None:
     return None
 
 
-def env_value(application: str, key: str) -> str | None:
-    """Return the value of one key of ``.env`` if it is a word; else None."""
+def env_words(application: str) -> Mapping[str, str]:
+    """Return the values of ``.env`` that are words."""
     try:
         text = read_text(os.path.join(application, ".env"))
     except OSError:
-        return None
-    written = dict(_ENTRY.findall(text)).get(key)
-    value = None if written is None else written.strip("\"'")
-    return value if value is not None and _WORD.fullmatch(value) else None
+        return {}
+    values = dict(_entries(text))
+    return {key: value for key, value in values.items() if _WORD.fullmatch(value)}
+
+
+def _entries(text: str) -> Iterator[tuple[str, str]]:
+    """Yield each key and its value, without quotes, in their order."""
+    for match in filter(None, map(_ENTRY.match, text.split("\n"))):
+        yield match[1], match[2].strip().strip("\"'")
 
 
 def _settings(text: str) -> dict[str, str]:
     """Return the keys that decide, and only those whose value is a word."""
-    found = {}
-    for key, written in _ENTRY.findall(text):
-        value = written.strip("\"'")
-        if key in _KEYS and _WORD.fullmatch(value):
-            found[key] = value
-    return found
+    return {
+        key: value
+        for key, value in _entries(text)
+        if key in _KEYS and _WORD.fullmatch(value)
+    }
 
 
 def _timezone(application: str, settings: Mapping[str, str]) -> str:

@@ -7,12 +7,14 @@ https://laravel.com/docs/logging; ``LogManager`` passes ``permission`` to Monolo
 
 from __future__ import annotations
 
+import itertools
 import os
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
-from ._laravel import env_value
+from ._laravel import env_words
 from ._php import UNKNOWN, Call, Unknown, Value, returned_array
 from ._writers._files import read_text
 
@@ -20,6 +22,8 @@ CONFIGURATION = "config/logging.php"
 #: What `artisan config:cache` writes; then neither .env nor config/ is read.
 CACHE = "bootstrap/cache/config.php"
 _FILES = ("single", "daily")
+#: More is no configuration that somebody wrote.
+_MAX_CHANNELS = 100
 _DECIMAL = re.compile(r"\s*[0-9]{1,9}\s*")
 
 
@@ -55,7 +59,10 @@ def file_channels(application: str) -> list[Channel]:
         logging = values.get("logging")
         values = logging if isinstance(logging, Mapping) else {}
     reader = _Reader(application, source, values, uses_env=source != cached)
-    return list(reader.channels())
+    channels = list(itertools.islice(reader.channels(), _MAX_CHANNELS + 1))
+    if len(channels) > _MAX_CHANNELS:
+        raise ValueError(f"has more than {_MAX_CHANNELS} channels that log to files")
+    return channels
 
 
 class _Reader:
@@ -75,26 +82,26 @@ class _Reader:
         self._channels = channels if isinstance(channels, Mapping) else {}
 
     def channels(self) -> Iterator[Channel]:
-        used = self._used(self._known(self._default), 10)
+        used = self._used(self._known(self._default))
         for name, value in self._channels.items():
             if isinstance(value, Mapping) and (used is None or name in used):
                 channel = self._channel(str(name), value)
                 if channel is not None:
                     yield channel
 
-    def _used(self, name: object, depth: int) -> set[str] | None:
+    def _used(self, default: object) -> set[str] | None:
         """Return the channels that one leads to; None if that is not known."""
-        if not isinstance(name, str) or not depth:
-            return None
-        found = {name}
-        channel = self._channels.get(name)
-        if isinstance(channel, Mapping) and channel.get("driver") == "stack":
-            inner = self._list(channel.get("channels"))
-            for each in inner if inner is not None else (None,):
-                used = self._used(each, depth - 1)
-                if used is None:
-                    return None
-                found |= used
+        found: set[str] = set()
+        left = [default]
+        while left:
+            name = left.pop()
+            if not isinstance(name, str):
+                return None
+            channel = None if name in found else self._channels.get(name)
+            found.add(name)
+            if isinstance(channel, Mapping) and channel.get("driver") == "stack":
+                inner = self._list(channel.get("channels"))
+                left += [None] if inner is None else inner
         return found
 
     def _list(self, value: Value) -> list[object] | None:
@@ -105,13 +112,17 @@ class _Reader:
             return list(text.split(",")) if isinstance(text, str) else None
         return None
 
+    @cached_property
+    def _environment(self) -> Mapping[str, str]:
+        return env_words(self._application)
+
     def _known(self, value: Value) -> Value:
         """Return a value that may come from ``.env``, or UNKNOWN."""
         if not isinstance(value, Call):
             return value
         if value.name == "env" and value.arguments and self._uses_env:
             key = value.arguments[0]
-            found = env_value(self._application, key) if isinstance(key, str) else None
+            found = self._environment.get(key) if isinstance(key, str) else None
             default = value.arguments[1] if len(value.arguments) > 1 else None
             return found if found is not None else self._known(default)
         if value.name in ("storage_path", "base_path") and value.arguments:

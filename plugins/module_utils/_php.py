@@ -7,16 +7,19 @@ What is no string, number, array, or call of a known function is UNKNOWN.
 
 from __future__ import annotations
 
+import itertools
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Union
 
+# What is not closed goes on to the end of the file: looking for its end again and
+# again, from each place where it could begin, would take hours.
 _TOKEN = re.compile(
     r"""
-      (?P<blank> \s+ | //[^\n]* | \#(?!\[)[^\n]* | /\*.*?\*/ | <\?php | \?> )
-    | (?P<string> '(?:\\.|[^'\\])*' | "(?:\\.|[^"\\])*" )
-    | (?P<number> 0[oO]?[0-7]+(?![\w.]) | 0[xX][0-9a-fA-F]+ | [0-9]+(?![\w.]) )
+      (?P<blank> \s+ | //[^\n]* | \#(?!\[)[^\n]* | /\*.*?(?:\*/|\Z) | <\?php | \?> )
+    | (?P<string> '(?:\\.|[^'\\])*(?:'|\\?\Z) | "(?:\\.|[^"\\])*(?:"|\\?\Z) )
+    | (?P<number> [0-9][\w.]* )
     | (?P<word> [A-Za-z_\\][\w\\]* )
     | (?P<arrow> => )
     | (?P<sign> . )
@@ -24,6 +27,9 @@ _TOKEN = re.compile(
     re.VERBOSE | re.DOTALL,
 )
 _ESCAPED = re.compile(r"\\(['\"\\$])")
+_OCTAL = re.compile(r"0[oO]?([0-7]{1,20})")
+_HEXADECIMAL = re.compile(r"0[xX]([0-9a-fA-F]{1,20})")
+_DECIMAL = re.compile(r"[1-9][0-9]{0,19}|0")
 _OPENS, _CLOSES = ("[", "("), ("]", ")")
 _MAX_TOKENS = 200_000
 _MAX_DEPTH = 50
@@ -49,11 +55,7 @@ _WORDS: Mapping[str, Value] = {"true": True, "false": False, "null": None}
 
 def returned_array(text: str) -> Mapping[str | int, Value]:
     """Return the array that a file returns; ValueError if it returns none."""
-    tokens = [
-        (str(match.lastgroup), match.group())
-        for match in _TOKEN.finditer(text)
-        if match.lastgroup != "blank"
-    ]
+    tokens = list(itertools.islice(_tokens(text), _MAX_TOKENS + 1))
     if len(tokens) > _MAX_TOKENS:
         raise ValueError("is too long")
     starts = [at for at, token in enumerate(tokens) if token == ("word", "return")]
@@ -63,6 +65,12 @@ def returned_array(text: str) -> Mapping[str | int, Value]:
     if isinstance(value, Mapping):
         return value
     raise ValueError("returns no array")
+
+
+def _tokens(text: str) -> Iterator[tuple[str, str]]:
+    for match in _TOKEN.finditer(text):
+        if match.lastgroup != "blank":
+            yield str(match.lastgroup), match.group()
 
 
 class _Parser:
@@ -134,9 +142,10 @@ class _Parser:
             self._at += 1
 
 
-def _number(text: str) -> int:
-    if text[:2] in ("0x", "0X"):
-        return int(text, 16)
-    if text.startswith("0") and len(text) > 1:
-        return int(text.lower().replace("o", ""), 8)
-    return int(text)
+def _number(text: str) -> int | Unknown:
+    """Return a whole number that PHP could take; UNKNOWN for any other."""
+    for pattern, base in ((_HEXADECIMAL, 16), (_DECIMAL, 10), (_OCTAL, 8)):
+        match = pattern.fullmatch(text)
+        if match:
+            return int(match[match.lastindex or 0], base)
+    return UNKNOWN

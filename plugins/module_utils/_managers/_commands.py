@@ -19,6 +19,7 @@ from .._errors import OptionError
 from .._identity import resolve_gid, resolve_uid
 from .._rehearsal import chmodded, given
 from .._writers._shell import simple_commands
+from ._globs import matches_glob
 
 _NAMES = ("chmod", "chown", "chgrp", "setfacl", "install")
 #: Programs that run what follows them, perhaps as somebody else.
@@ -76,7 +77,7 @@ class Command:
             return False
         if self.recursive and f"{path}/".startswith(f"{self.target.rstrip('/')}/"):
             return True
-        return _globs(path, self.target)
+        return matches_glob(path, os.path.normpath(self.target))
 
     def applied(self, inode: Inode) -> Inode:
         """Return an inode after the command."""
@@ -85,12 +86,6 @@ class Command:
         if self.mode is not None:
             inode = _with_mode(inode, self.mode)
         return given(inode, self.uid, self.gid)
-
-
-def _globs(path: str, pattern: str) -> bool:
-    wanted = re.escape(os.path.normpath(pattern))
-    wanted = wanted.replace(r"\*", "[^/]*").replace(r"\?", "[^/]")
-    return re.fullmatch(wanted, path) is not None
 
 
 def of_script(text: str, directory: str = "/") -> Iterator[Command]:

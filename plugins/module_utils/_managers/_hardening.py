@@ -8,6 +8,7 @@ import errno
 import os
 import re
 import stat
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -34,6 +35,8 @@ from ._schedule import of_cron_directory, of_cron_line, of_logrotate, of_timer
 from ._stanza import words_of
 
 _EXEC = re.compile(r"Exec(?:Start|StartPre|StartPost|Condition|Reload|Stop|StopPost)")
+#: Of one file: everybody has a crontab, and could fill a report with it.
+_MAX_JOBS = 100
 _NO_INPUT = re.compile(r"(?:\\.|[^\\%])*", re.DOTALL)
 
 
@@ -52,8 +55,24 @@ class Job:
 
 def read(host: Host) -> Manager:
     """Read which jobs change permissions."""
-    jobs = (*_of_cron(host), *_of_scripts(host), *_of_services(host))
-    return Hardening((*jobs, *_of_logrotate(host)))
+    jobs: list[Job] = []
+    counted: Counter[str] = Counter()
+    for of in (_of_cron, _of_scripts, _of_services, _of_logrotate):
+        for job in of(host):
+            counted[job.path] += 1
+            if counted[job.path] <= _MAX_JOBS:
+                jobs.append(job)
+    too_many = (path for path, count in counted.items() if count > _MAX_JOBS)
+    return Hardening(tuple(jobs), tuple(map(_too_many, too_many)))
+
+
+def _too_many(path: str) -> Problem:
+    return Problem(
+        path,
+        0,
+        f"changes permissions in more than {_MAX_JOBS} commands, and only the first "
+        "of them are looked at",
+    )
 
 
 def _of_cron(host: Host) -> Iterator[Job]:
@@ -125,6 +144,7 @@ class Hardening(Manager):
     """All jobs that set permissions."""
 
     jobs: tuple[Job, ...]
+    problems: tuple[Problem, ...] = ()
 
     def answer(self, logs: Logs) -> Answer:
         """Return what they will do with a log directory."""

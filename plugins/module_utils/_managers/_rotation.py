@@ -8,7 +8,6 @@ and ``findNeedRotating`` of ``logrotate.c``, alike from 3.18 to 3.22 but where s
 
 from __future__ import annotations
 
-import fnmatch
 import grp
 import pwd
 from collections.abc import Sequence
@@ -31,6 +30,7 @@ from .._names import display
 from .._rehearsal import Recipe, locked_out, made
 from .._writers._daemons import root_itself
 from ._conflicts import LogFile, Logs, ManagedFile, in_directory
+from ._globs import matches_glob
 from ._logrotate_conf import Stanza
 from ._stanza import NewFile, Settings
 
@@ -65,16 +65,8 @@ def rotated_files(stanza: Stanza, logs: Logs) -> list[LogFile]:
 
 def matches_coming(stanza: Stanza, logs: Logs, name: str) -> bool:
     """Tell whether a stanza will match a file that does not exist yet."""
-    parts = f"{logs.path}/{name}".split("/")
-    for pattern in stanza.patterns:
-        wanted = pattern.split("/")
-        if len(wanted) == len(parts) and all(
-            fnmatch.fnmatchcase(part, each)
-            and (not part.startswith(".") or each.startswith("."))
-            for part, each in zip(parts, wanted)
-        ):
-            return True
-    return False
+    path = f"{logs.path}/{name}"
+    return any(matches_glob(path, pattern) for pattern in stanza.patterns)
 
 
 def rotator(settings: Settings) -> Identity:

@@ -8,7 +8,6 @@ set with chmod(2), which cuts the mask of an ACL and takes the setgid bit away.
 
 from __future__ import annotations
 
-import fnmatch
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -32,6 +31,7 @@ from ._conflicts import (
     rehearsed_file,
     shown_origin,
 )
+from ._globs import matches_glob
 from ._host import Host
 from ._tmpfiles_conf import Line
 from ._tmpfiles_conf import read as read_lines
@@ -151,16 +151,6 @@ def _is_above(line: Line, path: str) -> bool:
     return any(
         matches_glob("/".join(parts[:count]), line.path)
         for count in range(2, len(parts) + 1)
-    )
-
-
-def matches_glob(path: str, pattern: str) -> bool:
-    """Tell whether glob(7) finds a path by a pattern."""
-    parts, wanted = path.split("/"), pattern.split("/")
-    return len(parts) == len(wanted) and all(
-        fnmatch.fnmatchcase(part, each)
-        and (not part.startswith(".") or each.startswith("."))
-        for part, each in zip(parts, wanted)
     )
 
 
