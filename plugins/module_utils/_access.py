@@ -43,7 +43,8 @@ class Inode:
 
     ``kind`` is ``file``, ``directory``, ``symlink``, ``fifo``, ``socket`` or
     ``device``. ``special`` are the setuid, setgid and sticky bits; the nine
-    permission bits are those of ``acl``, the access ACL.
+    permission bits are those of ``acl``, the access ACL. Where an ACL is too long
+    to be looked at, ``acl_unread`` is true, and only the mode is known.
     """
 
     kind: str
@@ -55,6 +56,7 @@ class Inode:
     links: int = 1
     immutable: bool = False
     append_only: bool = False
+    acl_unread: bool = False
     mount: Mount = Mount()
 
     @property
@@ -314,6 +316,8 @@ def others_write(inode: Inode) -> bool:
 
 
 def _others_hold(inode: Inode, wanted: int) -> bool:
+    if inode.acl_unread:
+        return True
     acl = in_force(inode.acl)
     held = [acl.other]
     held += [perm for uid, perm in acl.users if uid != 0]

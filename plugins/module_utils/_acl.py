@@ -26,6 +26,10 @@ _ENTRY = struct.Struct("<HHI")
 NO_ENTRIES = _HEADER.pack(_VERSION)
 _NO_ID = 0xFFFFFFFF
 _USER_OBJ, _USER, _GROUP_OBJ, _GROUP, _MASK, _OTHER = 1, 2, 4, 8, 0x10, 0x20
+#: An ACL with more entries is not looked at: an owner can give each of thousands of
+#: files thousands of them, which would take hours, and all memory.
+MAX_ENTRIES = 256
+MAX_BYTES = _HEADER.size + MAX_ENTRIES * _ENTRY.size
 _SINGLE = (_USER_OBJ, _GROUP_OBJ, _MASK, _OTHER)
 
 
@@ -56,6 +60,11 @@ class Acl:
         return self.mask is None and not self.users and not self.groups
 
     @property
+    def is_too_long(self) -> bool:
+        """True where it would not be looked at, if an inode had it."""
+        return len(encode(self)) > MAX_BYTES
+
+    @property
     def group_class(self) -> int:
         """The group bits of the mode: the mask, where there is one."""
         return self.group_obj if self.mask is None else self.mask
@@ -82,11 +91,15 @@ def _first_of_each(entries: NamedEntries) -> NamedEntries:
 
 def _widest(entries: NamedEntries) -> NamedEntries:
     """Leave out each entry that another one of the same group contains."""
-    wider = {
+    perms: dict[int, set[int]] = {}
+    for gid, perm in entries:
+        perms.setdefault(gid, set()).add(perm)
+    wider = (
         (gid, perm)
-        for gid, perm in entries
-        if not any(gid == g and perm != p and perm & p == perm for g, p in entries)
-    }
+        for gid, held in perms.items()
+        for perm in held
+        if not any(perm != each and perm & each == perm for each in held)
+    )
     return tuple(sorted(wider))
 
 

@@ -223,8 +223,8 @@ KINDS = {
     ),
     "unchangeable": Kind(
         WARNING,
-        "Its extended attributes are full, or it is in a read-only snapshot",
-        "remove attributes of it with setfattr -x, or exclude it",
+        "Its attributes are full, its ACL is too long, or it is in a read-only snapshot",
+        "remove attributes (setfattr -x) or ACL entries (setfacl -x), or exclude it",
     ),
     "symbolic_link": Kind(
         INFO, "A symbolic link is not followed", "declare its target as a directory"

@@ -129,15 +129,18 @@ def refusal(policy: Policy, inode: Inode, protected_hardlinks: bool) -> str | No
     """Return the code of the finding for what must not be touched, or None.
 
     Only regular files and directories of declared identities are the policy's
-    business: an application can link or rename other inodes into its tree.
+    business: an application can link or rename other inodes into its tree. What is
+    theirs and has an ACL that was not read cannot be planned.
     """
     if inode.kind == "symlink":
         return "symbolic_link"
     if inode.kind not in (REGULAR, DIRECTORY):
         return "special_file"
     if inode.kind == DIRECTORY:
-        return None if _is_own_directory(policy, inode) else "foreign_owner"
-    return _file_refusal(policy, inode, protected_hardlinks)
+        refused = None if _is_own_directory(policy, inode) else "foreign_owner"
+    else:
+        refused = _file_refusal(policy, inode, protected_hardlinks)
+    return refused or ("unchangeable" if inode.acl_unread else None)
 
 
 def _is_own_directory(policy: Policy, inode: Inode) -> bool:
@@ -163,6 +166,9 @@ def change_refusal(before: Inode, after: Inode) -> str | None:
     """Return the code of the finding for a change that must not be made."""
     if before.immutable or before.append_only:
         return "immutable"
+    default = after.default_acl
+    if before.acl_unread or after.acl.is_too_long or (default and default.is_too_long):
+        return "unchangeable"
     secret = not (before.acl.group_class | before.acl.other) & READ
     reads = before.kind == REGULAR and before.uid == 0 and secret
     if reads and (after.acl.group_class | after.acl.other) & READ:

@@ -68,6 +68,7 @@ _BLOCKING = frozenset(
         "immutable",
         "rights_conflict",
         "root_daemon_directory",
+        "unchangeable",
     ]
 )
 
@@ -201,7 +202,8 @@ class Survey:
         if breaks_promise(self.policy, before, self.planned):
             yield finding_of("rights_conflict", path, before)
         refused = change_refusal(before, self.planned)
-        if refused and not same_permissions(before, self.planned):
+        changes = not same_permissions(before, self.planned)
+        if refused and (changes or before.acl_unread):
             yield finding_of(refused, path, before)
         opened = others_create(self.planned) and not others_create(before)
         if opened and root_writes_below(path):

@@ -130,7 +130,8 @@ left_alone:
         - V(too_large), V(mount), a configuration file has more than 1 MiB, or is a mount of its
           own.
         - V(read_only), it is mounted read-only.
-        - V(unchangeable), its extended attributes are full, or it is in a read-only snapshot.
+        - V(unchangeable), its extended attributes are full, its ACL has more than 256 entries, or
+          it is in a read-only snapshot.
         - V(unreadable), the kernel did not tell.
       returned: success
       type: str

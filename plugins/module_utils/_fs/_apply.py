@@ -34,7 +34,8 @@ def same_permissions(one: Inode, other: Inode) -> bool:
 @lru_cache(maxsize=_DISTINCT_CHANGES)
 def _permissions(inode: Inode) -> tuple[object, ...]:
     default = inode.default_acl.meaning if inode.default_acl else None
-    return inode.kind, inode.uid, inode.gid, inode.special, inode.acl.meaning, default
+    known = inode.kind, inode.uid, inode.gid, inode.special, inode.acl.meaning, default
+    return (*known, inode.acl_unread)
 
 
 def copy_up(fd: int) -> None:

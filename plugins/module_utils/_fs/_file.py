@@ -23,6 +23,7 @@ from .._access import (
     others_create,
     others_write,
 )
+from .._acl import MAX_ENTRIES
 from .._errors import HostError
 from .._names import display
 from ._inode import (
@@ -203,6 +204,12 @@ class ConfigurationFile(Parent):
                 "hard_link",
                 f"has {inode.links} names (hard links), and would be exchanged under "
                 "one of them only. Remove the others",
+            )
+        if inode.acl_unread:
+            raise self._refused(
+                "unchangeable",
+                f"has an ACL of more than {MAX_ENTRIES} entries, which an edit does "
+                "not keep. Run: setfacl -b",
             )
         self._refuse_owner(inode)
         if inode.immutable or inode.append_only:

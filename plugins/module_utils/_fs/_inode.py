@@ -14,7 +14,7 @@ from functools import lru_cache
 from typing import Callable, NamedTuple, Optional
 
 from .._access import DIRECTORY, REGULAR, Inode, Mount
-from .._acl import decode, from_mode
+from .._acl import MAX_BYTES, Acl, AclFormatError, decode, from_mode
 from ._mounts import mount_of
 from ._statx import (
     APPEND_ONLY,
@@ -41,6 +41,8 @@ Known = set[Fingerprint]
 _CTIME_TELLS = frozenset({"btrfs", "ext4", "tmpfs"})
 
 _DISTINCT_INODES = 4096
+#: Stands for an ACL that is not looked at: all that are too long are alike.
+_TOO_LONG = b""
 _COARSE = 5
 #: A file system that cuts times off: ext4 with small inodes keeps whole seconds.
 _FINE_NS, _WHOLE_SECONDS_NS = 10**6, 2 * 10**9
@@ -128,9 +130,9 @@ def _observed_fd(status: Status, fd: int, mounts: Mapping[int, Mount]) -> Observ
     format_bits = status.mode & _FORMAT
     access = default = None
     if format_bits in _HAVE_ACLS:
-        access = _read_xattr(path, ACCESS_XATTR, True)
+        access = _read_acl(path, ACCESS_XATTR, True)
     if format_bits == stat.S_IFDIR:
-        default = _read_xattr(path, DEFAULT_XATTR, True)
+        default = _read_acl(path, DEFAULT_XATTR, True)
     return _observed(status, access, default, mounts)
 
 
@@ -151,13 +153,13 @@ def observe_names(
             format_bits = mode & _FORMAT
             access = default = None
             if format_bits in _HAVE_ACLS:
-                access = _read_xattr(name, ACCESS_XATTR, False)
+                access = _read_acl(name, ACCESS_XATTR, False)
             fingerprint = raw, mode, device, mount, access
             if fingerprint in known:
                 continue
             status = last_status()
             if format_bits == stat.S_IFDIR:
-                default = _read_xattr(name, DEFAULT_XATTR, False)
+                default = _read_acl(name, DEFAULT_XATTR, False)
         except OSError as error:
             missed(name, error)
             continue
@@ -182,6 +184,11 @@ def _observed(
     )
     stamp = Stamp(status.device, status.ino, status.born_ns)
     return Observation(inode, stamp, status.mount_id, status.changed_ns)
+
+
+def _read_acl(path: str, attribute: str, follow: bool) -> bytes | None:
+    value = _read_xattr(path, attribute, follow)
+    return value if value is None or len(value) <= MAX_BYTES else _TOO_LONG
 
 
 def _read_xattr(path: str, attribute: str, follow: bool) -> bytes | None:
@@ -209,19 +216,29 @@ def _inode(
 
     Whatever is decided about one of them then holds for all at no cost.
     """
-    acl = decode(access) if access is not None else None
+    try:
+        acl, default_acl = _decoded(access), _decoded(default)
+        is_unread = False
+    except AclFormatError:  # _TOO_LONG, or what some FUSE file system made up
+        acl = default_acl = None
+        is_unread = True
     return Inode(
         kind=_KINDS.get(mode & _FORMAT, "device"),
         uid=uid,
         gid=gid,
         special=mode & 0o7000,
         acl=acl or from_mode(mode),
-        default_acl=decode(default) if default is not None else None,
+        default_acl=default_acl,
         links=links,
         immutable=bool(attributes & IMMUTABLE),
         append_only=bool(attributes & APPEND_ONLY),
+        acl_unread=is_unread,
         mount=mount,
     )
+
+
+def _decoded(value: bytes | None) -> Acl | None:
+    return None if value is None else decode(value)
 
 
 def has_capability(fd: int) -> bool:

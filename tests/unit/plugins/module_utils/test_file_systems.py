@@ -369,6 +369,22 @@ def test_acl_that_has_no_room_for_another_entry(
     assert _state(logs) == before
 
 
+def test_attributes_that_leave_no_room_for_an_acl(site: Path, mounted: Mount) -> None:
+    logs = FILE_SYSTEMS["ext4"](site, mounted) / "full"
+    logs.mkdir()
+    os.chown(logs, WEB, WEB)
+    for file in ("full.log", "other.log"):
+        (logs / file).touch(0o640)
+        os.chown(logs / file, WEB, WEB)
+    for number in range(100):
+        with suppress(OSError):
+            os.setxattr(logs / "full.log", f"user.{number}", b"x" * 50)
+    (directory,) = _call(repair, logs, site / "journal", "run-1", {})["directories"]
+    left = {"path": "full.log", "reason": "unchangeable", "count": 1}
+    assert directory["skipped"] == [left]
+    assert directory["changed_inodes"] == 2
+
+
 def test_restore_for_which_there_is_no_room(site: Path, mounted: Mount) -> None:
     """Where attributes share a block, further ones take the room of an ACL."""
     logs = FILE_SYSTEMS["ext4"](site, mounted) / "full"
@@ -378,7 +394,7 @@ def test_restore_for_which_there_is_no_room(site: Path, mounted: Mount) -> None:
         (logs / file).touch(0o600)
         os.chown(logs / file, WEB, WEB)
     # The mask keeps all of it out of force, and a repair does not revive it.
-    masked = Acl(6, 0, 0, 0, tuple((70_000 + number, 6) for number in range(300)))
+    masked = Acl(6, 0, 0, 0, tuple((70_000 + number, 6) for number in range(250)))
     os.setxattr(logs / "full.log", "system.posix_acl_access", encode(masked))
     before = _state(logs)
     journal = site / "journal"
