@@ -71,6 +71,14 @@ def journal_options() -> dict[str, Any]:
     }
 
 
+def keep_options() -> dict[str, Any]:
+    """Return the argument spec of what modules have that add runs to the journal."""
+    return {
+        "journal_keep": {"type": "int", "default": 100},
+        "journal_keep_days": {"type": "int", "default": 90},
+    }
+
+
 def service_options() -> dict[str, Any]:
     """Return the argument spec of ``services``."""
     return {"services": {"type": "list", "elements": "str", "required": True}}

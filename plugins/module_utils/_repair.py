@@ -16,11 +16,10 @@ from ._host import KernelSettings, read_kernel_settings
 from ._journal import Journal
 from ._lock import LOCK_DIRECTORY
 from ._names import path_fields
-from ._options import checked_count
 from ._policy import Policy
 from ._predict import missing_directory
 from ._run import RunOptions, parse_run_options, recording, refuse_run
-from ._runs import Keep, prune
+from ._runs import prune
 from ._survey import Survey
 from ._writers._live import running_writers
 from ._writers._source import Found
@@ -33,11 +32,7 @@ def parse_options(
     params: Mapping[str, Any], policies: Sequence[Policy]
 ) -> RepairOptions:
     """Check what is not part of the policy. Raises OptionError."""
-    keep = Keep(
-        checked_count(params, "journal_keep"),
-        checked_count(params, "journal_keep_days"),
-    )
-    options = parse_run_options(params, keep)
+    options = parse_run_options(params)
     journal_dir = options.journal_dir
     for policy in policies:
         if f"{journal_dir}/".startswith(f"{policy.path}/"):

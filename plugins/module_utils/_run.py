@@ -17,6 +17,7 @@ from ._journal import (
     new_run_id,
 )
 from ._lock import check_lock_directory, checked_lock_timeout, host_lock
+from ._options import checked_count
 from ._policy import checked_path
 from ._runs import KEEP, Keep, newest_ns
 
@@ -31,8 +32,12 @@ class RunOptions:
     keep: Keep = KEEP
 
 
-def parse_run_options(params: Mapping[str, Any], keep: Keep = KEEP) -> RunOptions:
+def parse_run_options(params: Mapping[str, Any]) -> RunOptions:
     """Check the options that all runs have. Raises OptionError."""
+    keep = Keep(
+        checked_count(params, "journal_keep"),
+        checked_count(params, "journal_keep_days"),
+    )
     journal_dir = checked_path(params["journal_dir"], "journal_dir")
     run_id = checked_run_id(params["run_id"] or new_run_id())
     return RunOptions(run_id, journal_dir, checked_lock_timeout(params), keep)

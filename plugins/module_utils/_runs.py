@@ -331,7 +331,7 @@ def _time_ns(text: str) -> int:
 
 @dataclass(frozen=True)
 class Keep:
-    """How many runs stay in a journal, and for how many days at most."""
+    """How many runs stay in a journal, and for how many days."""
 
     runs: int = 100
     days: int = 90
@@ -346,7 +346,7 @@ def prune(journal_dir: str, own_id: str, keep: Keep) -> None:
     Where a run cannot be told from others none is removed: whoever takes one
     back is told of it.
     """
-    with suppress(HostError, OSError), ExitStack() as stack:
+    with suppress(HostError, OSError, ValueError), ExitStack() as stack:
         runs = Runs(journal_dir, stack).newest_first()
         directory = find_private_directory(journal_dir)
         if directory is None:
@@ -369,8 +369,13 @@ def prune(journal_dir: str, own_id: str, keep: Keep) -> None:
 def superfluous(
     runs: Sequence[tuple[str, Header]], keep: Keep, now_ns: int
 ) -> list[str]:
-    """Return which runs, of these from the newest to the oldest, need not stay."""
-    oldest = time_text(max(0, now_ns - keep.days * _DAY_NS))
+    """Return which runs, of these from the newest to the oldest, need not stay.
+
+    Days are counted back from the newest of them. By a clock that is months ahead
+    all would be too old.
+    """
+    newest_ns = min([now_ns, *(_time_ns(header.time) for _name, header in runs[:1])])
+    oldest = time_text(max(0, newest_ns - keep.days * _DAY_NS))
     return [
         run_id
         for number, (run_id, header) in enumerate(runs)

@@ -32,21 +32,11 @@ options:
       - The name of the run in the journal. Calls with the same name belong together.
       - Left out, it is made from the time and the host's name.
     type: str
-  journal_keep:
-    description:
-      - How many runs stay in the journal. When a run has changed something, the oldest ones are
-        removed, so that they can no longer be taken back. The run itself always stays.
-    type: int
-    default: 100
-  journal_keep_days:
-    description:
-      - How many days runs stay in the journal at most. The run itself always stays.
-    type: int
-    default: 90
 extends_documentation_fragment:
   - logward.permissions._attributes
   - logward.permissions._directories
   - logward.permissions._journal
+  - logward.permissions._keep
 seealso:
   - module: logward.permissions.log_directory_info
   - module: logward.permissions.journal_restore
@@ -196,6 +186,7 @@ from ansible_collections.logward.permissions.plugins.module_utils._errors import
 )
 from ansible_collections.logward.permissions.plugins.module_utils._options import (
     journal_options,
+    keep_options,
     policy_options,
 )
 from ansible_collections.logward.permissions.plugins.module_utils._policy import (
@@ -214,9 +205,8 @@ def main() -> None:
         argument_spec={
             **policy_options(),
             **journal_options(),
+            **keep_options(),
             "run_id": {"type": "str"},
-            "journal_keep": {"type": "int", "default": 100},
-            "journal_keep_days": {"type": "int", "default": 90},
         },
         supports_check_mode=True,
     )

@@ -46,6 +46,7 @@ extends_documentation_fragment:
   - logward.permissions._attributes
   - logward.permissions._directories
   - logward.permissions._journal
+  - logward.permissions._keep
 notes:
   - Of a directory, the logs right in it are looked at, not those in directories below.
   - Refuses where two stanzas name the same log, where a stanza would have to say different things
@@ -148,6 +149,7 @@ from ansible_collections.logward.permissions.plugins.module_utils._logrotate_sta
 )
 from ansible_collections.logward.permissions.plugins.module_utils._options import (
     journal_options,
+    keep_options,
     policy_options,
 )
 
@@ -158,6 +160,7 @@ def main() -> None:
         argument_spec={
             **policy_options(),
             **journal_options(),
+            **keep_options(),
             "configuration": {"type": "path", "default": "/etc/logrotate.conf"},
             "unmanaged": {
                 "type": "str",

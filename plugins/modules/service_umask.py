@@ -38,6 +38,7 @@ extends_documentation_fragment:
   - logward.permissions._attributes
   - logward.permissions._services
   - logward.permissions._journal
+  - logward.permissions._keep
 notes:
   - Refuses a file that others than root can write or exchange, or that has further hard links.
   - supervisor's configuration may name variables of the daemon's environment, which is not looked
@@ -161,6 +162,7 @@ from ansible_collections.logward.permissions.plugins.module_utils._errors import
 )
 from ansible_collections.logward.permissions.plugins.module_utils._options import (
     journal_options,
+    keep_options,
     service_options,
 )
 from ansible_collections.logward.permissions.plugins.module_utils._service_umask import (
@@ -176,6 +178,7 @@ def main() -> None:
         argument_spec={
             **service_options(),
             **journal_options(),
+            **keep_options(),
             "umask": {"type": "str", "required": True},
             "run_id": {"type": "str"},
         },

@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Callable
 
@@ -31,7 +32,10 @@ from ansible_collections.logward.permissions.plugins.module_utils._errors import
 from ansible_collections.logward.permissions.plugins.module_utils._run import (
     RunOptions,
 )
-from ansible_collections.logward.permissions.plugins.module_utils._runs import Runs
+from ansible_collections.logward.permissions.plugins.module_utils._runs import (
+    Keep,
+    Runs,
+)
 from ansible_collections.logward.permissions.tests.unit.plugins.module_utils import (
     edits as hosts,
 )
@@ -62,6 +66,14 @@ def test_edits_are_made(host: hosts.Host) -> None:
         "before": "umask=022\n",
         "after": "umask=002\n",
     }
+
+
+def test_the_journal_does_not_grow_for_ever(host: hosts.Host) -> None:
+    for number in range(4):
+        edits = [host.edit("app.conf", b"%d\n" % number)]
+        options = replace(host.options(f"run-{number}"), keep=Keep(2, 90))
+        apply_edits(edits.copy, options, hosts.no_check)
+    assert sorted(os.listdir(host.journal)) == ["run-2", "run-3"]
 
 
 def test_what_is_right_already_is_neither_checked_nor_recorded(

@@ -85,6 +85,8 @@ def params(logs: Path, place: Path, **more: Any) -> dict[str, Any]:
         "run_id": "one",
         "journal_dir": str(place / "journal"),
         "lock_timeout": 0,
+        "journal_keep": 100,
+        "journal_keep_days": 90,
         **more,
     }
 

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import base64
+import calendar
 import hashlib
 import json
 import os
@@ -578,21 +579,32 @@ def _header(time: str, restores: str | None = None) -> Header:
         (Keep(2, 9999), ["c"]),
         (Keep(0, 9999), ["a", "b", "c"]),
         (Keep(-1, 9999), ["a", "b", "c"]),
-        (Keep(9, 2), ["c"]),
-        (Keep(9, 1), ["b", "c"]),
-        (Keep(9, 0), ["a", "b", "c"]),
+        (Keep(9, 2), []),
+        (Keep(9, 1), ["c"]),
+        (Keep(9, 0), ["b", "c"]),
         (Keep(9, 10**9), []),
         (Keep(1, 2), ["b", "c"]),
     ],
 )
-def test_superfluous(keep: Keep, removed: list[str]) -> None:
+@pytest.mark.parametrize("days_ahead", [0, 1000])
+def test_superfluous(keep: Keep, days_ahead: int, removed: list[str]) -> None:
     days = ("1970-01-11T12", "1970-01-10T12", "1970-01-09T12")
     runs = [
         (name, _header(f"{day}:00:00.000000Z", "x"))
         for name, day in zip(("a", "b", "c"), days)
     ]
-    now_ns = int(11 * 86_400 * 1e9)
+    now_ns = int((11 + days_ahead) * 86_400 * 1e9)
     assert superfluous(runs, keep, now_ns + 1) == removed
+
+
+def test_a_run_of_a_clock_that_was_ahead_makes_no_other_older() -> None:
+    times = ("2026-05-01", "2020-01-02", "2020-01-01", "2019-01-01")
+    runs = [
+        (name, _header(f"{day}T00:00:00.000000Z", "x"))
+        for name, day in zip(("ahead", "a", "b", "old"), times)
+    ]
+    now_ns = calendar.timegm((2020, 1, 3, 0, 0, 0)) * 10**9
+    assert superfluous(runs, Keep(9, 90), now_ns) == ["old"]
 
 
 def test_oldest_runs_are_removed_and_never_the_own(site: Path, runs: Runs) -> None:

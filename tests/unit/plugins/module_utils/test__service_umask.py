@@ -57,6 +57,8 @@ def params(root: Path, **changes: Any) -> dict[str, Any]:
         "run_id": "run-1",
         "journal_dir": f"{root}/journal",
         "lock_timeout": 0,
+        "journal_keep": 100,
+        "journal_keep_days": 90,
         **changes,
     }
 

@@ -586,6 +586,8 @@ def test_restore_that_is_not_root(
         ("log_directory_probe", "max_probed"),
         ("log_directory", "journal_keep"),
         ("log_directory", "journal_keep_days"),
+        ("logrotate_stanza", "journal_keep"),
+        ("logrotate_stanza", "journal_keep_days"),
     ],
 )
 def test_negative_count(
