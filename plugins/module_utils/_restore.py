@@ -50,6 +50,7 @@ from ._plan import change_refusal
 from ._policy import checked_path
 from ._restore_edits import AS_BEFORE, RESTORE, EditRestore
 from ._runs import Run, Runs, newest_ns
+from ._services._unit import is_unit_file, reload_units_if_systemd_runs
 
 
 @dataclass(frozen=True)
@@ -90,7 +91,11 @@ def restore(options: RestoreOptions) -> dict[str, Any]:
         run = _found(options, stack)
         journal = Journal(options.journal_dir, own_id, run.run_id, newest_ns)
         stack.enter_context(closing(journal))
-        result = _Restore(run, journal).run()
+        back = _Restore(run, journal)
+        result = back.run()
+        if back.has_unit_files:
+            # Also where a run that was killed has come no further than to the files.
+            reload_units_if_systemd_runs()
         return {**result, "restore_run_id": own_id} if result["changed"] else result
 
 
@@ -143,7 +148,10 @@ class _Pinned:
 
 
 class _Restore:
-    """Takes one run back: pins, records, changes, and counts."""
+    """Takes one run back: pins, records, changes, and counts.
+
+    ``has_unit_files`` tells afterwards whether systemd must read its files again.
+    """
 
     def __init__(self, run: Run, journal: Journal | None) -> None:
         self._run = run
@@ -156,6 +164,7 @@ class _Restore:
         self._pretended: dict[Stamp, Inode] = {}
         self._edits = EditRestore(journal)
         self._files: list[tuple[str, Mapping[str, str]]] = []
+        self.has_unit_files = False
 
     def run(self) -> dict[str, Any]:
         """Restore what each batch recorded, the last one first."""
@@ -172,6 +181,8 @@ class _Restore:
 
     def _take_edit(self, entry: EditEntry) -> None:
         done = self._edits.undo(entry)
+        if done.verdict in (RESTORE, AS_BEFORE) and is_unit_file(entry.path):
+            self.has_unit_files = True
         if done.diff is not None:
             self._files.append((entry.path, done.diff))
         elif done.verdict == AS_BEFORE:

@@ -101,7 +101,7 @@ class _Change:
 
     def have_systemd_read(self) -> None:
         """Have systemd read unit files again, also if a run was killed before that."""
-        edits = [each for each in self._edits if is_unit_file(each)]
+        edits = [each for each in self._edits if is_unit_file(each.path)]
         # systemd itself does not notice the first drop-in of a unit.
         if any(each.before != each.after for each in edits) or any(
             needs_reload(each.unit) for each in self.services if edits

@@ -15,8 +15,8 @@ description:
     a run of M(logward.permissions.log_directory), as its journal has it. What was changed last is
     restored first. A run that was killed is taken back as well, up to where it came.
   - Puts configuration files back that the run has edited, M(logward.permissions.service_umask) for
-    instance, to the byte; removes those that it has made. Services read them when they are
-    started or reloaded the next time, which this module leaves to you.
+    instance, to the byte; removes those that it has made. Where these are unit files, systemd reads
+    them again. Services run with them once they are restarted, which this module leaves to you.
   - Acts only on the very inode that was changed, and only where nobody else has changed it since;
     on a file that was edited, only where it holds what the edit has left. The rest is left alone,
     counted and reported.
@@ -78,7 +78,7 @@ restored:
 files:
   description:
     - Configuration files that hold again what they held before the run, or would in check mode.
-      Services run with that once they are restarted, units after C(systemctl daemon-reload).
+      Services run with that once they are restarted.
   returned: success
   type: list
   elements: dict

@@ -60,6 +60,7 @@ class Story:
     groups_reloaded: Result
     rollback: Play
     after_rollback: str
+    units_after_rollback: str
     rollback_again: Play
     last: Result
 
@@ -107,6 +108,8 @@ def story() -> Iterator[Story]:
         run = ["-e", f"logward_run_id={RUN}"]
         seen["rollback"] = run_playbook(inventory, "rollback", *run)
         seen["after_rollback"] = files(host)
+        show = ["systemctl", "show", "--property=UMask,NeedDaemonReload"]
+        seen["units_after_rollback"] = host.run([*show, "cron", "supervisor"])
         seen["rollback_again"] = run_playbook(inventory, "rollback", *run)
         seen["last"] = info()
         yield Story(**seen)  # type: ignore[arg-type]
@@ -238,12 +241,14 @@ def test_rollback_takes_the_edits_back(story: Story) -> None:
     assert len(done["files"]) == 4
     assert done["left_alone"] == []
     assert story.after_rollback == story.before
-    (shown,) = (
+    (told,) = (
         result["msg"]
         for name, result in story.rollback.tasks
         if name == "Show what was put back"
     )
-    assert f"FILE {ENVVARS}" in shown
+    assert f"FILE {ENVVARS}" in told
     assert story.rollback_again.changed() == []
-    # They run with it until they are restarted; cron's unit was read again by nobody.
+    # They run with it until they are restarted.
     assert needed(story.last) == ["restart"] * 4
+    shown = set(story.units_after_rollback.split())
+    assert shown == {"UMask=0022", "NeedDaemonReload=no"}

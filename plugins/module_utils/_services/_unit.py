@@ -19,12 +19,13 @@ from .._writers._unit_files import (
     parse_umask,
     umask_setting,
 )
-from ._commands import run
+from ._commands import run, said
 from ._service import Configured, not_found, refused
 from ._text import content_of, replaced_line, resolved
 
 #: Where the administrator's unit files are: what is here may be edited.
 ADMINISTRATORS = "/etc/systemd/system/"
+_BOOTED = "/run/systemd/system"
 _DROP_IN = "logward.conf"
 _UMASK = re.compile(rb"^(\s*UMask\s*=\s*)([0-7]+)(\s*)$")
 
@@ -74,9 +75,9 @@ def unit_files(root: str, unit: str) -> Iterable[str]:
     return files_of(root, unit)
 
 
-def is_unit_file(edit: Edit) -> bool:
-    """Tell whether systemd must read its files again after an edit."""
-    return any(edit.path.startswith(f"{place}/") for place in DIRECTORIES)
+def is_unit_file(path: str) -> bool:
+    """Tell whether systemd must read its files again after an edit of this one."""
+    return any(path.startswith(f"{place}/") for place in DIRECTORIES)
 
 
 def test_unit(unit: str, copy: str, edits: Sequence[Edit]) -> None:
@@ -98,9 +99,15 @@ def reload_units() -> None:
     answer = run(["systemctl", "daemon-reload"])
     if answer.status:
         raise HostError(
-            f"systemctl daemon-reload failed: {answer.output.strip()}. The edits are "
-            "made. Run it again, then restart the services"
+            f"systemctl daemon-reload failed: {said(answer.output)}. The files are in "
+            "place. Run it again, then restart the services"
         )
+
+
+def reload_units_if_systemd_runs() -> None:
+    """Do the same, unless another init has started this host (sd_booted(3))."""
+    if os.path.isdir(_BOOTED):
+        reload_units()
 
 
 def needs_reload(unit: str) -> bool:

@@ -66,8 +66,7 @@ def test_files_that_were_edited() -> None:
     expected = [
         "FILE /etc/apache2/envvars",
         "FILE /etc/a - b.conf",
-        "Services run with them once they are restarted. For units",
-        "systemctl daemon-reload comes first.",
+        "Services run with them once they are restarted.",
     ]
     assert lines(files=files)[2:] == [
         "2 configuration file(s) hold again what was there before",

@@ -26,6 +26,9 @@ from ansible_collections.logward.permissions.plugins.module_utils._restore impor
 from ansible_collections.logward.permissions.plugins.module_utils._runs import (
     NoSuchRun,
 )
+from ansible_collections.logward.permissions.plugins.module_utils._services import (
+    _unit,
+)
 from ansible_collections.logward.permissions.tests.unit.plugins.module_utils import (
     edits as hosts,
 )
@@ -36,6 +39,42 @@ Listing = Callable[..., dict[str, tuple[Any, ...]]]
 @pytest.fixture
 def host(site: Path) -> hosts.Host:
     return hosts.Host(site)
+
+
+@pytest.fixture
+def read_again(host: hosts.Host, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Return what holds a word for each time that systemd was to read its files.
+
+    Of these there is one in the host's; no systemd runs where tests do.
+    """
+    seen: list[str] = []
+    monkeypatch.setattr(_unit, "DIRECTORIES", [f"{host.etc}/unit.d"])
+    monkeypatch.setattr(_unit, "_BOOTED", str(host.etc))
+    monkeypatch.setattr(_unit, "reload_units", lambda: seen.append("read"))
+    return seen
+
+
+def test_systemd_reads_its_files_again(host: hosts.Host, read_again: list[str]) -> None:
+    host.apply()
+    host.restore(function=preview)
+    assert not read_again
+    host.restore()
+    assert read_again == ["read"]
+    # The first one may have been killed before it came to that.
+    assert not host.restore()["changed"]
+    assert read_again == ["read", "read"]
+
+
+def test_systemd_reads_nothing_for_others_files(
+    host: hosts.Host, read_again: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    edits = [host.edit("app.conf", hosts.NEW)]
+    apply_edits(edits.copy, host.options(), hosts.no_check)
+    assert host.restore()["changed"]
+    host.apply("run-2")
+    monkeypatch.setattr(_unit, "_BOOTED", f"{host.etc}/another-init")
+    assert host.restore("run-2")["changed"]
+    assert not read_again
 
 
 def test_everything_is_as_before_to_the_byte(host: hosts.Host) -> None:

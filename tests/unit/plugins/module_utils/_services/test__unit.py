@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.logward.permissions.plugins.module_utils._edits import Edit
 from ansible_collections.logward.permissions.plugins.module_utils._errors import (
     HostError,
     OptionError,
@@ -114,8 +113,8 @@ def test_not_there(tmp_path: Path, name: str, message: str) -> None:
 
 
 def test_what_systemd_reads() -> None:
-    assert is_unit_file(Edit(DROP_IN, None, b""))
-    assert not is_unit_file(Edit("/etc/apache2/envvars", None, b""))
+    assert is_unit_file(DROP_IN)
+    assert not is_unit_file("/etc/apache2/envvars")
 
 
 def test_files(tmp_path: Path) -> None:
