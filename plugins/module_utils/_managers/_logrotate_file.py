@@ -25,9 +25,12 @@ from ._stanza import (
 )
 
 _MAX_GLOB = 2048
+#: More, which Python does not read, are the largest number, and cut to an int.
+_MAX_DIGITS = 1000
 _WORD = re.compile(r"[ \t]*([A-Za-z]*)")
 _BEFORE_VALUE = re.compile(r"[ \t]*(?:=[ \t]*)?")
 _NUMBER = re.compile(r"[ \t]*[-+]?(?:0[xX][0-9A-Fa-f]+|[0-9]+)")
+_DAY = re.compile(r"0*[0-9]{1,2}")
 _SIZE = re.compile(r"[0-9]+[kKMG]?")
 #: Directives that take a number, and the least that logrotate takes.
 _COUNTS = {"rotate": -1, "start": 0, "minage": 0, "maxage": 0, "shredcycles": 0}
@@ -231,7 +234,7 @@ class File:
 
     def _day(self, word: str) -> None:
         day = self._rest().strip()
-        if day and not (day.isdecimal() and int(day) <= _DAYS[word]):
+        if day and not (_DAY.fullmatch(day) and int(day[-2:]) <= _DAYS[word]):
             raise _Broken(f"{word} has a day that is none: {display(day)}")
         self._set(interval=word)
 
@@ -390,6 +393,8 @@ def _number(text: str) -> int | None:
         return None
     digits = text.strip().lstrip("+-")
     negative = text.strip().startswith("-")
+    if len(digits) > _MAX_DIGITS:
+        return -1
     if digits.startswith("0") and digits.isdecimal():
         if not re.fullmatch("[0-7]+", digits):
             return None

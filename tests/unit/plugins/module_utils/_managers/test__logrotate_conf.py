@@ -60,6 +60,7 @@ DIRECTIVES = (
         "compressoptions -9",
         "mail x",
     ),
+    *(f"rotate {'9' * 5000}", f"weekly {'0' * 5000}", f"weekly {'9' * 5000}"),
     *("extension .log", "shredcycles 2", "shredcycles -2", "  }", "weekly", "yearly"),
 )
 NAMES = (
