@@ -11,6 +11,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 
 from .._edits import Edit
+from .._errors import HostError
+from .._names import display
 from .._writers._files import below, read_text
 
 #: In memory, root's alone, and gone when the host restarts.
@@ -22,7 +24,8 @@ def copied(root: str, files: Iterable[str], edits: Sequence[Edit]) -> Iterator[s
     """Yield a directory that has files below it as they are after the edits.
 
     It is root's alone, and gone afterwards. A file that cannot be read is not in it:
-    whoever reads the copy finds out.
+    whoever reads the copy finds out. Raises HostError for a path that would lead out
+    of it.
     """
     copy = tempfile.mkdtemp(prefix="logward-", dir=_PLACE)
     try:
@@ -54,6 +57,11 @@ def _put(copy: str, path: str, content: bytes | None) -> None:
 
 
 def _write(copy: str, path: str, content: bytes) -> None:
+    if ".." in path.split("/"):
+        raise HostError(
+            f"{display(path)} is named with .. in it, which leads out of a copy that is "
+            "tried. Write its path without that where it is included"
+        )
     target = below(copy, path)
     os.makedirs(os.path.dirname(target), exist_ok=True)
     with open(target, "wb") as file:

@@ -10,6 +10,9 @@ from pathlib import Path
 import pytest
 
 from ansible_collections.logward.permissions.plugins.module_utils._edits import Edit
+from ansible_collections.logward.permissions.plugins.module_utils._errors import (
+    HostError,
+)
 from ansible_collections.logward.permissions.plugins.module_utils._services._copy import (
     copied,
 )
@@ -47,6 +50,16 @@ def test_files_are_as_they_would_be(root: Path) -> None:
         }
     assert (root / "etc/a.conf").read_bytes() == b"a\xff\n"
     assert not (root / "etc/new").exists()
+
+
+def test_a_path_that_leads_out_of_the_copy(root: Path) -> None:
+    """In check mode, too, the file itself got what the copy was to have."""
+    real = root / "etc/d/b.conf"
+    path = f"{'/..' * 9}{real}"
+    edits = [Edit(str(real), b"b\n", b"B\n")]
+    with pytest.raises(HostError, match=r"\.\. in it"), copied("/", [path], edits):
+        pass
+    assert real.read_bytes() == b"b\n"
 
 
 def test_only_root_reads_it_and_it_is_gone_afterwards(root: Path) -> None:
