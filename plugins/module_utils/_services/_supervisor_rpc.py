@@ -168,14 +168,11 @@ class Supervisor:
             connection.close()
 
     def _body(self, response: http.client.HTTPResponse) -> bytes:
-        deadline = time.monotonic() + self._timeout
         body = b""
         while part := response.read1(_PART):
             body += part
             if len(body) > _MAX_BYTES:
                 raise self._failed(f"gave an answer of more than {_MAX_BYTES:,} bytes")
-            if time.monotonic() > deadline:
-                raise TimeoutError
         return body
 
     def _authorization(self) -> dict[str, str]:
@@ -210,17 +207,37 @@ def _silence(timeout: float) -> str:
     )
 
 
+class _Socket(socket.socket):
+    """A socket for one question: all of the answer has to come in time."""
+
+    _deadline = 0.0
+
+    def end_in(self, seconds: float) -> None:
+        """Give it so long, from now on."""
+        self._deadline = time.monotonic() + seconds
+        self.settimeout(seconds)
+
+    def recv_into(self, *arguments: Any) -> int:  # noqa: ANN401 - as it is
+        """Read what is there, as long as there is time left."""
+        left = self._deadline - time.monotonic()
+        if left <= 0:
+            raise TimeoutError
+        self.settimeout(left)
+        return super().recv_into(*arguments)
+
+
 class _Connection(http.client.HTTPConnection):
     """HTTP through a unix socket whose other end may be trusted."""
 
     def __init__(self, endpoint: Endpoint, timeout: float) -> None:
         super().__init__("localhost", timeout=timeout)
         self._endpoint = endpoint
+        self._seconds = timeout
 
     def connect(self) -> None:
         """Connect, unless somebody else listens there."""
-        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.sock.settimeout(self.timeout)
+        self.sock = _Socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.end_in(self._seconds)
         self.sock.connect(self._endpoint.path)
         credentials = self.sock.getsockopt(
             socket.SOL_SOCKET, socket.SO_PEERCRED, _PEER.size

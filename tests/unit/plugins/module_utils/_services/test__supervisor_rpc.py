@@ -116,8 +116,10 @@ def test_the_queue_of_its_socket_is_full(site: Path) -> None:
         assert "did not answer within 0.3 s" in refused(supervisor)
 
 
-def test_it_answers_a_byte_at_a_time_without_end(site: Path) -> None:
-    header = b"HTTP/1.1 200 OK\r\nContent-Length: 999999\r\n\r\n"
+@pytest.mark.parametrize(
+    "header", [b"HTTP/1.1 200 OK\r\nContent-Length: 999999\r\n\r\n", b""]
+)
+def test_it_answers_a_byte_at_a_time_without_end(site: Path, header: bytes) -> None:
     socket_path = site / "socket"
     server = socket.socket(socket.AF_UNIX)
     server.bind(str(socket_path))
