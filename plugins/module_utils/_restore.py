@@ -206,11 +206,12 @@ class _Restore:
         """Pin what an entry is about; None where nothing is to be done with it."""
         try:
             fd = paths.pin(entry.path)
+            pins.callback(os.close, fd)
+            # Of what somebody has mounted there the kernel may tell root nothing.
+            observed = self._observe(fd)
         except OSError as error:
             self._leave(_unpinned(error), entry)
             return None
-        pins.callback(os.close, fd)
-        observed = self._observe(fd)
         verdict = judge(entry, observed)
         privileged = observed.inode.kind == REGULAR and has_capability(fd)
         if verdict == RESTORE and privileged:

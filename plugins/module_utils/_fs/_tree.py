@@ -84,7 +84,11 @@ class Tree:
             ) from None
         except OSError as error:
             raise HostError(f"{display(at)}: {error.strerror}") from error
-        kind = observe_fd(child, self.mounts).inode.kind
+        try:
+            kind = observe_fd(child, self.mounts).inode.kind
+        except OSError as error:  # somebody's FUSE mount, for one
+            os.close(child)
+            raise HostError(f"{display(at)}: {error.strerror}") from error
         if kind == DIRECTORY:
             return child
         os.close(child)

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import socket
@@ -834,6 +835,26 @@ def test_change_that_the_kernel_refuses(
             take_back()
     assert take_back()["restored"] == 4
     assert state(logs) == before
+
+
+def test_what_the_kernel_does_not_tell_of_is_left_alone(
+    repair: Call, take_back: Call, logs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    repair()
+    changed = take_back(function=preview)["restored"]
+    mounted = os.stat(logs / "app.log").st_ino
+
+    def refused(fd: int, mounts: Any) -> Any:
+        # A stand-in for a FUSE mount of the application's user, which refuses root.
+        if os.stat(fd).st_ino == mounted:
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+        return observe_fd(fd, mounts)
+
+    monkeypatch.setattr(_restore, "observe_fd", refused)
+    done = take_back()
+    left = {"path": f"{logs}/app.log", "reason": "unreadable", "count": 1}
+    assert done["left_alone"] == [left]
+    assert done["restored"] == changed - 1
 
 
 def test_full_disk_stops_a_restore_before_what_is_not_recorded(

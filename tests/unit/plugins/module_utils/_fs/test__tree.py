@@ -3,12 +3,13 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Callable
+from typing import Any, Callable
 
 import pytest
 
@@ -21,6 +22,8 @@ from ansible_collections.logward.permissions.plugins.module_utils._fs import (
     MissingDirectory,
     Tree,
     Walk,
+    _tree,
+    observe_fd,
 )
 
 
@@ -70,6 +73,23 @@ def test_link_that_leads_elsewhere_while_it_is_resolved(
 
 
 @pytest.mark.usefixtures("logs")
+def test_what_the_kernel_does_not_tell_of(
+    site: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    descriptors = os.listdir("/proc/self/fd")
+
+    def refused(fd: int, mounts: Any) -> Any:
+        # A stand-in for a FUSE mount of the application's user, which refuses root.
+        if os.stat(fd).st_ino == site.stat().st_ino:
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+        return observe_fd(fd, mounts)
+
+    monkeypatch.setattr(_tree, "observe_fd", refused)
+    with pytest.raises(HostError, match=f"^{site}: Permission denied"):
+        Tree(f"{site}/logs")
+    assert os.listdir("/proc/self/fd") == descriptors
+
+
 def test_no_descriptor_is_left_open(site: Path) -> None:
     (site / "link").symlink_to("logs")
     descriptors = os.listdir("/proc/self/fd")
