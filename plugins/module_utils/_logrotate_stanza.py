@@ -32,6 +32,8 @@ from ._services._text import content_of, resolved
 from ._survey import Survey
 
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+#: Some hundred bytes for each log. Mistakes come first, and must not be lost.
+_MOST_SAID = 64 * 1024 * 1024
 _ERROR = re.compile(r"^error: (.*)$", re.MULTILINE)
 _LINE = re.compile(r":\d+(?= )")
 _INCLUDE = re.compile(rb"^([ \t]*include[ \t]*=?[ \t]*)(/.*)$", re.MULTILINE)
@@ -178,7 +180,8 @@ class _Change:
         files = self._configuration.files
         before = _judged(self._options.configuration, files, ())
         after = _judged(self._options.configuration, files, edits)
-        worse = [each for each in after if each not in before]
+        known = frozenset(before)
+        worse = [each for each in after if each not in known]
         edited = [display(edit.path) for edit in edits]
         broken = [
             each for each in after if any(_is_about(path, each) for path in edited)
@@ -266,7 +269,14 @@ def _judged(path: str, files: Sequence[str], edits: Sequence[Edit]) -> list[str]
     with copied("/", files, edits) as copy:
         for each in dict.fromkeys((*files, *(edit.path for edit in edits))):
             _lead_into(copy, f"{copy}{each}")
-        answer = run(["logrotate", "-d", "-s", f"{copy}/state", f"{copy}{path}"])
+        argv = ["logrotate", "-d", "-s", f"{copy}/state", f"{copy}{path}"]
+        answer = run(argv, most=_MOST_SAID)
+        if len(answer.output) >= _MOST_SAID:
+            raise HostError(
+                f"logrotate -d says more than {_MOST_SAID:,} bytes about "
+                f"{display(path)}, so that it cannot be told what is wrong with it. "
+                "Remove old logs, or edit the stanza by hand"
+            )
         errors = _ERROR.findall(answer.output.replace(copy, ""))
     return [_LINE.sub("", each) for each in errors]
 

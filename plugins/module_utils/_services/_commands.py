@@ -47,18 +47,21 @@ def run(
     argv: Sequence[str],
     more: Mapping[str, str] | None = None,
     timeout: float = _TIMEOUT_SECONDS,
+    most: int = _PART,
 ) -> Answer:
     """Run a command as services are run: with nothing of the user's environment.
 
-    ``more`` are further variables. Raises HostError where it cannot be run, or does
-    not end within ``timeout`` seconds.
+    ``more`` are further variables; ``most`` is how many bytes of its output are
+    kept, of the last ones. Raises HostError where it cannot be run, or does not end
+    within ``timeout`` seconds.
     """
     output, writer = os.pipe()
     try:
         process = _started(argv, {**_ENVIRONMENT, **(more or {})}, writer)
         os.close(writer)
         try:
-            written, has_ended = _watched(process, output, time.monotonic() + timeout)
+            deadline = time.monotonic() + timeout
+            written, has_ended = _watched(process, output, deadline, most)
         finally:
             # Not waited for yet, it keeps its number, which is its group's, too.
             with suppress(ProcessLookupError):
@@ -71,7 +74,7 @@ def run(
             f"{argv[0]} did not answer within {timeout:g} s. Look at what it waits "
             "for, then run again"
         )
-    return Answer(status, os.fsdecode(written))
+    return Answer(status, os.fsdecode(bytes(written)))
 
 
 def _started(
@@ -93,10 +96,10 @@ def _started(
 
 
 def _watched(
-    process: subprocess.Popen[bytes], pipe: int, deadline: float
-) -> tuple[bytes, bool]:
+    process: subprocess.Popen[bytes], pipe: int, deadline: float, most: int
+) -> tuple[bytearray, bool]:
     """Return the end of the output, and whether the command has ended in time."""
-    output = b""
+    output = bytearray()
     is_open = True
     while True:
         has_ended = _has_ended(process.pid)
@@ -104,7 +107,8 @@ def _watched(
         wait = 0 if has_ended else _POLL_SECONDS
         if is_open and select.select([pipe], [], [], wait)[0]:
             part = os.read(pipe, _PART)
-            output = (output + part)[-_PART:]
+            output += part
+            del output[:-most]
             is_open = bool(part)
         elif has_ended:
             return output, True

@@ -261,6 +261,33 @@ def test_what_is_refused_and_left_as_it_is(
 
 
 @pytest.mark.usefixtures("quiet_host")
+@pytest.mark.usefixtures("quiet_host")
+def test_a_mistake_is_found_however_many_logs_there_are(
+    logs: Path, place: Path
+) -> None:
+    for number in range(1000):
+        (logs / f"{number}.txt").touch()
+        os.utime(logs / f"{number}.txt", (0, 0))
+    written(logs, place, "@/*.txt {\n}\n", "many")
+    path = written(logs, place, "@/app.log {\n}\nrotate x\n")
+    before = path.read_bytes()
+    with pytest.raises(HostError, match="logrotate -d does not take"):
+        edit_stanzas(parse_stanza_options(params(logs, place)))
+    assert path.read_bytes() == before
+
+
+@pytest.mark.usefixtures("quiet_host")
+def test_logrotate_says_too_much(
+    logs: Path, place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = written(logs, place, STANZA)
+    before = path.read_bytes()
+    monkeypatch.setattr(_logrotate_stanza, "_MOST_SAID", 100)
+    with pytest.raises(HostError, match="logrotate -d says more than 100 bytes"):
+        edit_stanzas(parse_stanza_options(params(logs, place)))
+    assert path.read_bytes() == before
+
+
 def test_a_mistake_elsewhere_stays_what_it_was(logs: Path, place: Path) -> None:
     written(logs, place, "/no/such.log {\n rotate x\n}\n", "broken")
     path = written(logs, place, STANZA)
