@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from ._errors import HostError, OptionError
+from ._errors import HostError, LogwardError, OptionError
 from ._host import require_debian, require_root
 from ._journal import check_journal_directory, checked_run_id, new_run_id
 from ._lock import check_lock_directory, checked_lock_timeout, host_lock
@@ -42,6 +42,8 @@ from ._services._service import NONE, RELOAD, RESTART, Running, Service
 _POLL_SECONDS = 0.2
 #: What is reloaded has been up for long: it must be so for this long afterwards.
 _RELOADED_SECONDS = 1.0
+#: What may go wrong with a service that was stopped, and must be started again.
+_PROBLEMS = (LogwardError, OSError)
 
 
 @dataclass(frozen=True)
@@ -206,7 +208,7 @@ class _Restarts:
             problem = None
             if decision.action != NONE:
                 problem = self._problem(service, control, state)
-        except HostError as error:
+        except _PROBLEMS as error:
             why = Decision(NONE, str(error))
             return _Due(_Outcome(service.name, why, problem=str(error)), service)
         if problem is not None:
@@ -249,7 +251,7 @@ class _Restarts:
         try:
             control.act(action)
             after = self._back(due.service, control, action, before)
-        except HostError as error:
+        except _PROBLEMS as error:
             after = self._recovered(due.service, control, error)
         seconds = time.monotonic() - started
         running = after.running if after is not None else ()
@@ -275,7 +277,7 @@ class _Restarts:
             time.sleep(_POLL_SECONDS)
 
     def _recovered(
-        self, service: Service, control: Control, error: HostError
+        self, service: Service, control: Control, error: Exception
     ) -> State | None:
         """Put back what was edited, start the service, and remember what to say."""
         self._failed = service.name
@@ -302,10 +304,11 @@ class _Restarts:
     def _take_back(self, service: Service) -> PutBack:
         if self._options.run_id is None:
             return PutBack()
-        paths = {os.path.realpath(path) for path in service.files()}
         try:
+            paths = {os.path.realpath(path) for path in service.files()}
             return put_back(self._options.run_id, self._options.journal_dir, paths)
-        except HostError as error:
+        except _PROBLEMS as error:
+            # Whatever became of the journal meanwhile, the service is started again.
             return PutBack(left_alone=((service.name, str(error)),))
 
     def _started_again(self, control: Control) -> State | None:
@@ -322,7 +325,7 @@ class _Restarts:
                 if state.is_settled or state.is_down or time.monotonic() > deadline:
                     return state
                 time.sleep(_POLL_SECONDS)
-        except HostError as error:
+        except _PROBLEMS as error:
             self._failures.append(str(error))
             return None
 

@@ -8,6 +8,8 @@ files, the edits, the journal and the budget are real. molecule/outage has the r
 
 from __future__ import annotations
 
+import errno
+import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -137,7 +139,12 @@ def call(site: Path, function: Any = restart, **changes: Any) -> Result:
 
 def edit(site: Path, name: str, umask: str) -> None:
     options = {"services": [name], "umask": umask, "run_id": "run-1"}
-    more = {"journal_dir": f"{site}/journal", "lock_timeout": 0}
+    more = {
+        "journal_dir": f"{site}/journal",
+        "lock_timeout": 0,
+        "journal_keep": 100,
+        "journal_keep_days": 90,
+    }
     set_umask(parse_umask_options({**options, **more}))
 
 
@@ -160,6 +167,43 @@ def test_edit_of_one_that_does_not_come_back_is_put_back(
     assert failed.value.result["last_lines"] == ["cannot start"]
     for part in ("b did not come back", "Not touched after it: c", "runs as it did"):
         assert part in str(failed.value)
+
+
+@pytest.mark.parametrize("broken", ["journal", "configuration"])
+def test_what_cannot_be_put_back_is_started_all_the_same(
+    site: Path, acts: list[str], monkeypatch: pytest.MonkeyPatch, broken: str
+) -> None:
+    edit(site, "b", "0077")
+    if broken == "journal":
+        file = site / "journal/run-1/0001.jsonl"
+        file.write_text(file.read_text().replace("0077", "0076") + "{}\n")
+    else:
+
+        def files(_service: Service) -> Iterable[str]:
+            raise HostError("it cannot be read any more")
+
+        monkeypatch.setattr(Placed, "files", files)
+    with pytest.raises(RestartFailed, match="b was not put back") as failed:
+        call(site, run_id="run-1")
+    assert acts == ["reload a", "restart b", "start b"]
+    assert "Not touched after it: c" in str(failed.value)
+
+
+def test_an_error_of_the_system_ends_in_a_start_as_well(
+    site: Path, acts: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    act = Fake.act
+
+    def fails_once(control: Fake, action: str) -> None:
+        act(control, action)
+        if action == "restart":
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(Fake, "act", fails_once)
+    edit(site, "b", "0077")
+    with pytest.raises(RestartFailed, match=r"b did not come back: .*Input/output"):
+        call(site, run_id="run-1")
+    assert acts == ["reload a", "restart b", "start b"]
 
 
 def test_without_a_run_nothing_is_put_back(site: Path, acts: list[str]) -> None:
