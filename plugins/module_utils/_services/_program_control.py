@@ -21,6 +21,7 @@ from ._copy import copied
 from ._processes import running_as
 from ._service import Running
 from ._supervisor import Facts, SupervisorProgram
+from ._supervisor_parser import without_values
 from ._supervisor_rpc import (
     ALIVE,
     ALREADY_STARTED,
@@ -147,7 +148,8 @@ class ProgramControl(Control):
             if fault.code != CANT_REREAD:
                 raise
             raise HostError(
-                f"supervisor refuses its configuration: {fault}. Correct it"
+                f"supervisor refuses its configuration: {without_values(str(fault))}. "
+                "Correct it"
             ) from None
         added, changed, _removed = found
         return frozenset([*added, *changed])

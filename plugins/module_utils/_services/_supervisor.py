@@ -37,7 +37,7 @@ from ._service import (
     not_found,
     refused,
 )
-from ._supervisor_parser import parse
+from ._supervisor_parser import parse, without_values
 from ._supervisor_rpc import NobodyListens, Supervisor, find_endpoint, processes_of
 from ._text import content_of, replaced_line, resolved
 from ._unit import configured_by_unit, refuse_masked, test_unit, unit_edit, unit_files
@@ -156,7 +156,8 @@ class _Supervised(Service):
         found = _read(copy)
         answer = parse(copy, found.host.path, found.files())
         if answer.status:
-            raise refused(NAME, answer.status, answer.output.replace(copy, ""))
+            output = without_values(answer.output.replace(copy, ""))
+            raise refused(NAME, answer.status, output)
 
 
 class Supervisord(_Supervised):

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable
 
 from .._errors import HostError
@@ -30,6 +31,24 @@ for path in paths:
 from supervisor.options import ServerOptions
 ServerOptions().realize(["-n", "-c", main], doc="supervisord")
 """
+
+
+#: Where supervisor, and configparser, show a whole value or line, which may be a
+#: password; what else they show has none in it.
+_SHOWN = (
+    re.compile(r"(?<=Format string ).*(?= for ['\"])", re.DOTALL),
+    re.compile(r"(?<=in value )'.*'(?= in section )", re.DOTALL),
+    re.compile(r"(?<=in value )'.*'", re.DOTALL),
+    re.compile(r"(?<=\]: )(['\"]).*\1(?=\n|$)"),
+    re.compile(r"^(['\"]).*\1$", re.MULTILINE),
+)
+
+
+def without_values(text: str) -> str:
+    """Return what supervisor says of a configuration, without what may be a secret."""
+    for pattern in _SHOWN:
+        text = pattern.sub("(not shown)", text)
+    return text
 
 
 def parse(copy: str, main: str, paths: Iterable[str]) -> Answer:

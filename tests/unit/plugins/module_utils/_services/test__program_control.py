@@ -144,3 +144,13 @@ def test_configuration_that_supervisor_refuses(host: Host) -> None:
     with pytest.raises(HostError, match=r"refuses its configuration: .*nonsense"):
         alone.act("restart")
     assert pids(host) == before
+
+
+def test_what_supervisor_refuses_is_told_without_a_secret(host: Host) -> None:
+    alone = control(host, "alone")
+    wait_for(alone)
+    host.program("beside", SLEEP, "environment = PASSWORD=hunter2,A")
+    with pytest.raises(HostError, match="refuses its configuration: ") as refused:
+        alone.act("restart")
+    assert "program:beside" in str(refused.value)
+    assert "hunter2" not in str(refused.value)

@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -11,6 +13,9 @@ import pytest
 from ansible_collections.logward.permissions.plugins.module_utils._errors import (
     HostError,
     OptionError,
+)
+from ansible_collections.logward.permissions.plugins.module_utils._services import (
+    _supervisor_parser,
 )
 from ansible_collections.logward.permissions.plugins.module_utils._services._service import (
     Service,
@@ -185,6 +190,35 @@ def test_masked(tmp_path: Path) -> None:
     (tmp_path / "etc/systemd/system/supervisor.service").symlink_to("/dev/null")
     with pytest.raises(OptionError, match="is masked"):
         of("supervisor", root)
+
+
+@pytest.mark.parametrize(
+    ("path", "text"),
+    [
+        (WORKER, f'{PROGRAM}environment=A="100%",PASSWORD="hunter2"\n'),
+        (WORKER, f'{PROGRAM}environment=A="100%",\n  PASSWORD="it\'s hunter2"\n'),
+        (WORKER, f"{PROGRAM}environment=PASSWORD=hunter2 in section 'x',A\n"),
+        (WORKER, f"{PROGRAM}environment=PASSWORD='hunter2 for ',A=%(x)s\n"),
+        (WORKER, f"{PROGRAM}password hunter2\n"),
+        (WORKER, f"password='hunter2'\n{PROGRAM}"),
+        (MAIN, f"password=hunter2\n{DAEMON}"),
+        (MAIN, f'{DAEMON}password "it\'s hunter2"\n'),
+    ],
+)
+def test_what_supervisor_refuses_is_told_without_a_secret(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, path: str, text: str
+) -> None:
+    program = os.path.join(os.path.dirname(sys.executable), "supervisord")
+    monkeypatch.setattr(_supervisor_parser, "_PROGRAMS", [program])
+    root = files.host(tmp_path, {MAIN: DAEMON, path: text})
+    # supervisor looks whether there is such a file: it is no copy that is read here.
+    answer = _supervisor_parser.parse("", f"{root}{MAIN}", [])
+    assert answer.status
+    assert "hunter2" in answer.output
+    told = _supervisor_parser.without_values(answer.output)
+    assert "hunter2" not in told
+    assert "(not shown)" in told
+    assert path in told or "worker" in told
 
 
 @pytest.mark.parametrize(
