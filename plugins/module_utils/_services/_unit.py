@@ -26,6 +26,7 @@ from ._text import content_of, replaced_line, resolved
 #: Where the administrator's unit files are: what is here may be edited.
 ADMINISTRATORS = "/etc/systemd/system/"
 _BOOTED = "/run/systemd/system"
+_IGNORED = re.compile(r"(?<=, ignoring): .*")
 _DROP_IN = "logward.conf"
 _UMASK = re.compile(rb"^(\s*UMask\s*=\s*)([0-7]+)(\s*)$")
 
@@ -91,7 +92,16 @@ def test_unit(unit: str, copy: str, edits: Sequence[Edit]) -> None:
     answer = run(["systemd-analyze", "verify", "--man=no", unit], path)
     complaints = [line for line in answer.output.split("\n") if copy in line]
     if answer.status or complaints:
-        raise refused(unit, answer.status, answer.output.replace(copy, ""))
+        output = without_values(answer.output.replace(copy, ""))
+        raise refused(unit, answer.status, output)
+
+
+def without_values(text: str) -> str:
+    """Return what systemd says of unit files, without what it has read there.
+
+    Of an ``Environment=`` that may be a password.
+    """
+    return _IGNORED.sub("", text)
 
 
 def reload_units() -> None:

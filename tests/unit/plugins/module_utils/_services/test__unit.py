@@ -21,6 +21,7 @@ from ansible_collections.logward.permissions.plugins.module_utils._services._uni
     is_unit_file,
     unit_edit,
     unit_files,
+    without_values,
 )
 from ansible_collections.logward.permissions.tests.unit.plugins.module_utils._services import (
     hosts,
@@ -158,3 +159,17 @@ def test_versions_that_are_not_there(tmp_path: Path) -> None:
     root = fpm(tmp_path, "8.4", "7.4")
     with pytest.raises(OptionError, match=r"; there is php7\.4-fpm, php8\.4-fpm\. "):
         _php_fpm.of("php8.3-fpm", root)
+
+
+def test_what_systemd_ignores_is_told_without_a_secret() -> None:
+    path = "/etc/systemd/system/app.service"
+    said = (
+        f"{path}:3: Invalid environment assignment, ignoring: hunter2\n"
+        f'{path}:4: Invalid syntax, ignoring: "A=1" "hunter2: it\'s\n'
+        f"{path}:5: Unknown key name 'X' in section 'Service', ignoring.\n"
+    )
+    assert without_values(said) == (
+        f"{path}:3: Invalid environment assignment, ignoring\n"
+        f"{path}:4: Invalid syntax, ignoring\n"
+        f"{path}:5: Unknown key name 'X' in section 'Service', ignoring.\n"
+    )
