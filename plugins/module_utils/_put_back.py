@@ -9,6 +9,7 @@ from contextlib import ExitStack, closing
 from dataclasses import dataclass
 
 from ._edits import EditEntry
+from ._errors import HostError
 from ._journal import Journal, new_run_id
 from ._restore_edits import AS_BEFORE, RESTORE, EditRestore
 from ._runs import NoSuchRun, Runs, newest_ns
@@ -23,10 +24,11 @@ class PutBack:
 
 
 def put_back(run_id: str, journal_dir: str, paths: Collection[str]) -> PutBack:
-    """Take back what a run has edited of these files. Raises HostError.
+    """Take back what a run has edited of these files.
 
     Whoever calls this holds the host's lock. ``paths`` are absolute, without a
-    symbolic link in them. A run that edited nothing is not in the journal.
+    symbolic link in them. A run that edited nothing is not in the journal. Raises
+    LogwardError where the journal cannot be read; nothing is changed then.
     """
     restored: list[str] = []
     left: list[tuple[str, str]] = []
@@ -42,9 +44,17 @@ def put_back(run_id: str, journal_dir: str, paths: Collection[str]) -> PutBack:
         for batch in run.batches():
             for entry in batch:
                 if isinstance(entry, EditEntry) and entry.path in paths:
-                    verdict = edits.undo(entry).verdict
+                    verdict = _undone(edits, entry)
                     if verdict == RESTORE:
                         restored.append(entry.path)
                     elif verdict != AS_BEFORE:
                         left.append((entry.path, verdict))
     return PutBack(tuple(dict.fromkeys(restored)), tuple(dict.fromkeys(left)))
+
+
+def _undone(edits: EditRestore, entry: EditEntry) -> str:
+    """Return what became of an edit: a failure does not keep the others from it."""
+    try:
+        return edits.undo(entry).verdict
+    except HostError as error:
+        return str(error)
