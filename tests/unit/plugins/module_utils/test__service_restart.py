@@ -12,7 +12,7 @@ import errno
 import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Callable
 
 import pytest
 
@@ -55,11 +55,16 @@ class Placed(hosts.Plain):
     """Names its file as it is on this host: a restart knows no root but ``/``."""
 
     def files(self) -> Iterable[str]:
+        if self.name == "lost":
+            raise HostError("what lost reads cannot be told")
         return [f"{self.root}{self.path}"]
 
 
 class Fake(Control):
-    """Runs with the umask of its file, unless that is 0077: then it stays down."""
+    """Runs with the umask of its file, unless that is 0077: then it stays down.
+
+    ``stuck`` does not do what it is told, and runs on.
+    """
 
     def __init__(self, service: Service, acts: list[str]) -> None:
         self._service = service
@@ -84,6 +89,8 @@ class Fake(Control):
 
     def act(self, action: str) -> None:
         self._acts.append(f"{action} {self._service.name}")
+        if self._service.name == "stuck":
+            raise HostError("stuck is busy")
         self._pid += 1
         self._umask = self._service.configured().umask
 
@@ -93,10 +100,10 @@ class Fake(Control):
 
 @pytest.fixture
 def acts(site: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """What is done with the services ``a``, ``b``, ``c`` and ``broken``."""
+    """What is done with the services ``a``, ``b``, ``c``, and those with a fault."""
     acts: list[str] = []
     (site / "etc").mkdir()
-    for name in ("a", "b", "c", "broken"):
+    for name in ("a", "b", "c", "broken", "lost", "stuck"):
         (site / "etc" / name).write_text("0022\n")
 
     def find(names: Sequence[str]) -> tuple[Service, ...]:
@@ -222,3 +229,78 @@ def test_problem_holds_back_one_alone(site: Path, acts: list[str]) -> None:
     with pytest.raises(RestartFailed, match="a was not restarted: it was restarted 2"):
         call(site, services=["a", "b"], max_per_hour=2)
     assert acts == ["reload b"]
+
+
+def test_edit_that_somebody_changed_since_is_left_alone(
+    site: Path, acts: list[str]
+) -> None:
+    edit(site, "b", "0077")
+    (site / "etc/b").write_text("077\n")
+    with pytest.raises(RestartFailed) as failed:
+        call(site, services=["b", "a"], run_id="run-1")
+    assert acts == ["restart b", "start b"]
+    assert (site / "etc/b").read_text() == "077\n"
+    assert failed.value.result["put_back"] == []
+    message = str(failed.value)
+    assert f"{site}/etc/b was not put back: changed_since. It was started" in message
+    assert "It was started again, and still does not run" in message
+    assert "was put back (" not in message
+
+
+@pytest.mark.parametrize("name", ["b", "lost"])
+def test_it_is_started_again_where_nothing_can_be_put_back(
+    site: Path, acts: list[str], name: str
+) -> None:
+    """The journal is damaged, or it is not known what the service reads."""
+    edit(site, name, "0077")
+    if name == "b":
+        file = site / "journal/run-1/0001.jsonl"
+        file.write_bytes(file.read_bytes().replace(b"edit", b"tide"))
+    with pytest.raises(RestartFailed) as failed:
+        call(site, services=[name, "a"], run_id="run-1")
+    assert acts == [f"restart {name}", f"start {name}"]
+    assert f"{name} was not put back: " in str(failed.value)
+    assert failed.value.result["last_lines"] == ["cannot start"]
+
+
+def test_one_that_is_not_restarted_and_runs_on(site: Path, acts: list[str]) -> None:
+    with pytest.raises(RestartFailed) as failed:
+        call(site, services=["stuck", "a"])
+    assert acts == ["reload stuck"]
+    message = str(failed.value)
+    assert message.startswith("stuck did not come back: stuck is busy. It runs. Not ")
+    stuck, _other = failed.value.result["services"]
+    assert stuck["before"] == stuck["after"] != []
+
+
+def test_what_keeps_it_from_being_started_again_is_told(
+    site: Path, acts: list[str]
+) -> None:
+    edit(site, "stuck", "0027")
+    with pytest.raises(RestartFailed, match=r"put back .*\. stuck is busy\. It was "):
+        call(site, services=["stuck"], run_id="run-1")
+    assert acts == ["restart stuck", "restart stuck"]
+    assert (site / "etc/stuck").read_text() == "0022\n"
+
+
+def test_never_says_what_is_due_and_fails_for_nothing(
+    site: Path, acts: list[str]
+) -> None:
+    for name in ("a", "broken"):
+        (site / "etc" / name).write_text("0027\n")
+    result = call(site, services=["a", "broken", "b"], mode="never")
+    assert [each["action"] for each in result["services"]] == ["none"] * 3
+    due, broken, fine = (each["why"] for each in result["services"])
+    for why in (due, broken):
+        assert why.endswith("and 0027 is configured; restart it; mode is never")
+    assert fine == "it runs with what is configured"
+    assert (result["changed"], acts, (site / "state").exists()) == (False, [], False)
+
+
+def test_nothing_is_done_that_cannot_be_counted(
+    site: Path, acts: list[str], mounted: Callable[..., Path]
+) -> None:
+    mounted(site / "state", "-t", "tmpfs", "-o", "mode=0700,nr_inodes=1", "none")
+    with pytest.raises(RestartFailed, match=r"a was not restarted: .*restarts\.json"):
+        call(site, services=["a"])
+    assert acts == []
