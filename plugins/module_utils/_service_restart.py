@@ -37,7 +37,15 @@ from ._services._decide import (
     lacking,
 )
 from ._services._kinds import find_services
-from ._services._service import NONE, RELOAD, RESTART, Running, Service
+from ._services._service import (
+    NONE,
+    RELOAD,
+    RESTART,
+    Configured,
+    Running,
+    Service,
+    checked_umask,
+)
 
 _POLL_SECONDS = 0.2
 #: What is reloaded has been up for long: it must be so for this long afterwards.
@@ -51,7 +59,8 @@ class RestartOptions:
     """What is restarted, and when. ``timeout`` and ``lock_timeout`` are in seconds.
 
     ``run_id`` is the run whose edits are put back where a service does not come back
-    with them, None for none.
+    with them, None for none. ``planned_umask`` is what a preview takes for
+    configured, None for what is.
     """
 
     services: tuple[str, ...]
@@ -59,6 +68,7 @@ class RestartOptions:
     max_per_hour: int
     timeout: int
     run_id: str | None
+    planned_umask: int | None
     journal_dir: str
     lock_timeout: int
 
@@ -79,13 +89,14 @@ def parse_restart_options(params: Mapping[str, Any]) -> RestartOptions:
         raise OptionError(
             "timeout", timeout, "is no time", "Give the seconds, 1 or more"
         )
-    run_id = params["run_id"]
+    run_id, umask = params["run_id"], params["umask"]
     return RestartOptions(
         tuple(params["services"]),
         params["mode"],
         checked_max_per_hour(params),
         timeout,
         checked_run_id(run_id) if run_id else None,
+        checked_umask(umask) if umask is not None else None,
         checked_path(params["journal_dir"], "journal_dir"),
         checked_lock_timeout(params),
     )
@@ -157,8 +168,9 @@ class _Restarts:
         self._last_lines: tuple[str, ...] = ()
 
     def looked_at(self) -> list[_Due]:
-        """Return what is due; touches nothing."""
-        return [self._look(each) for each in self.services]
+        """Return what is due, or will be with the planned umask; touches nothing."""
+        planned = self._options.planned_umask
+        return [self._look(each, planned) for each in self.services]
 
     def handle(self, service: Service) -> _Outcome:
         """Look at a service, and do what is due now, unless an earlier one failed."""
@@ -199,15 +211,18 @@ class _Restarts:
             raise RestartFailed(". ".join(failures), result)
         return result
 
-    def _look(self, service: Service) -> _Due:
+    def _look(self, service: Service, planned: int | None = None) -> _Due:
         try:
             control = self._controls.of(service)
             state = self._at_rest(control)
-            condition = condition_of(state, service.configured(), service.rules)
+            configured = service.configured()
+            if planned is not None:
+                configured = replace(configured, umask=planned)
+            condition = condition_of(state, configured, service.rules)
             decision = decide(self._options.mode, condition)
             problem = None
             if decision.action != NONE:
-                problem = self._problem(service, control, state)
+                problem = self._problem(service, control, state, configured)
         except _PROBLEMS as error:
             why = Decision(NONE, str(error))
             return _Due(_Outcome(service.name, why, problem=str(error)), service)
@@ -230,13 +245,16 @@ class _Restarts:
                 return state
             time.sleep(_POLL_SECONDS)
 
-    def _problem(self, service: Service, control: Control, state: State) -> str | None:
+    def _problem(
+        self, service: Service, control: Control, state: State, configured: Configured
+    ) -> str | None:
         """Return why what is due must not be done."""
         try:
             control.test()
         except HostError as error:
             return str(error)
-        return control.obstacle(state) or self._budget.refusal(service.name, present())
+        obstacle = control.obstacle(state, configured.umask)
+        return obstacle or self._budget.refusal(service.name, present())
 
     def _do(self, due: _Due, control: Control, before: State) -> _Outcome:
         started = time.monotonic()

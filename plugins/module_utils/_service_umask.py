@@ -10,16 +10,12 @@ from typing import Any
 
 from ._apply_edits import apply_edits, preview_edits
 from ._edits import Edit, merged
-from ._errors import OptionError
 from ._host import require_debian, require_root
-from ._identity import checked_octal
 from ._result import octal
 from ._run import RunOptions, parse_run_options
 from ._services._kinds import find_services
-from ._services._service import Configured, Running, Service, need
+from ._services._service import Configured, Running, Service, checked_umask, need
 from ._services._unit import is_unit_file, needs_reload, reload_units
-
-_OWNERS = 0o700
 
 
 @dataclass(frozen=True)
@@ -33,15 +29,11 @@ class UmaskOptions:
 
 def parse_umask_options(params: Mapping[str, Any]) -> UmaskOptions:
     """Check the options. Raises OptionError."""
-    umask = checked_octal(params["umask"], "umask")
-    if umask & _OWNERS:
-        raise OptionError(
-            "umask",
-            params["umask"],
-            "takes permissions from the owner of each new file",
-            "Use one that starts with 00, for example '0027'",
-        )
-    return UmaskOptions(tuple(params["services"]), umask, parse_run_options(params))
+    return UmaskOptions(
+        tuple(params["services"]),
+        checked_umask(params["umask"]),
+        parse_run_options(params),
+    )
 
 
 def umask_info(names: Sequence[str]) -> dict[str, Any]:

@@ -57,6 +57,11 @@ options:
         them, as M(logward.permissions.service_umask) returned it. Left out, nothing is put back.
       - An edit of a file that several services share goes back for all of them.
     type: str
+  umask:
+    description:
+      - In check mode, the umask that M(logward.permissions.service_umask) would have given all of
+        O(services) by then, so that what it makes due is told. Otherwise what is configured counts.
+    type: str
 attributes:
   diff_mode:
     support: none
@@ -73,8 +78,6 @@ extends_documentation_fragment:
 notes:
   - Name only what is meant to run at all times, because what does not run is started. Units that
     something else starts, as a timer does, and those of C(Type=oneshot) are left alone.
-  - In check mode edits of M(logward.permissions.service_umask) have not been made, so that what
-    they would make due is not shown.
 seealso:
   - module: logward.permissions.service_umask
   - module: logward.permissions.service_umask_info
@@ -193,6 +196,7 @@ def main() -> None:
             "max_per_hour": {"type": "int", "default": 3},
             "timeout": {"type": "int", "default": 60},
             "run_id": {"type": "str"},
+            "umask": {"type": "str"},
             **service_options(),
             **journal_options(),
         },

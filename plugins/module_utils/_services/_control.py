@@ -39,8 +39,8 @@ class Control(ABC):
         """Ask how it is."""
 
     @abstractmethod
-    def obstacle(self, state: State) -> str | None:
-        """Say why a restart would not give it what is configured; None if it does."""
+    def obstacle(self, state: State, umask: int) -> str | None:
+        """Say why a restart would not give it a configured umask; None if it does."""
 
     @abstractmethod
     def test(self) -> None:

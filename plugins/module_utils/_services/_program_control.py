@@ -76,11 +76,11 @@ class ProgramControl(Control):
             running_as(sorted(each.pid for each in found if each.pid)),
         )
 
-    def obstacle(self, state: State) -> str | None:
+    def obstacle(self, state: State, umask: int) -> str | None:
         """Say whose umask it gets instead, or what else would be restarted."""
         facts = self._service.facts()
-        umask = self._service.configured().umask
-        if not facts.sets_umask:
+        # another one than that of now will be its own
+        if not facts.sets_umask and umask == self._service.configured().umask:
             return _of_the_daemon(self._service.daemon(), umask)
         others = {
             other for services in facts.groups.values() for other in services

@@ -10,12 +10,13 @@ from dataclasses import dataclass, replace
 
 from .._edits import Edit
 from .._errors import HostError, OptionError
-from .._identity import Identity, group_name, user_name
+from .._identity import Identity, checked_octal, group_name, user_name
 from ._commands import said
 from ._copy import copied
 
 NONE, RELOAD, RESTART = "none", "reload", "restart"
 _STRENGTH = (NONE, RELOAD, RESTART)
+_OWNERS = 0o700
 
 
 @dataclass(frozen=True)
@@ -62,6 +63,19 @@ class Need:
 
     action: str
     why: str
+
+
+def checked_umask(text: str) -> int:
+    """Return a umask that a service may get. Raises OptionError."""
+    umask = checked_octal(text, "umask")
+    if umask & _OWNERS:
+        raise OptionError(
+            "umask",
+            text,
+            "takes permissions from the owner of each new file",
+            "Use one that starts with 00, for example '0027'",
+        )
+    return umask
 
 
 def need(configured: Configured, running: Sequence[Running], rules: Rules) -> Need:

@@ -61,9 +61,9 @@ class UnitControl(Control):
             _idle_because(shown),
         )
 
-    def obstacle(self, state: State) -> str | None:
+    def obstacle(self, state: State, umask: int) -> str | None:
         """Return None: systemd starts it with what its files say."""
-        del state
+        del state, umask
         return None
 
     def test(self) -> None:

@@ -79,8 +79,8 @@ class Fake(Control):
         main = frozenset([self._pid] if up else [])
         return State(word, up, up, not up, main, (running,) if up else ())
 
-    def obstacle(self, state: State) -> str | None:
-        del state
+    def obstacle(self, state: State, umask: int) -> str | None:
+        del state, umask
         return None
 
     def test(self) -> None:
@@ -136,6 +136,7 @@ def call(site: Path, function: Any = restart, **changes: Any) -> Result:
         "max_per_hour": 3,
         "timeout": 2,
         "run_id": None,
+        "umask": None,
         "journal_dir": f"{site}/journal",
         "lock_timeout": 0,
         **changes,
@@ -159,6 +160,20 @@ def test_preview_touches_nothing(site: Path, acts: list[str]) -> None:
     found = call(site, preview_restart)
     assert [each["action"] for each in found["services"]] == ["reload"] * 3
     assert (acts, (site / "state").exists()) == ([], False)
+
+
+def test_preview_tells_what_a_planned_umask_makes_due(
+    site: Path, acts: list[str]
+) -> None:
+    options = {"mode": "auto", "umask": "0027", "services": ["a", "b"]}
+    (site / "etc/b").write_text("0027\n")
+    expected = [("restart", "and 0027 is configured; restart it")] * 2
+    found = call(site, preview_restart, **options)["services"]
+    assert [(each["action"], each["why"][-34:]) for each in found] == expected
+    assert (site / "etc/a").read_text() == "0022\n"
+    found = call(site, **options)["services"]
+    assert [each["action"] for each in found] == ["none", "restart"]
+    assert acts == ["restart b"]
 
 
 def test_edit_of_one_that_does_not_come_back_is_put_back(

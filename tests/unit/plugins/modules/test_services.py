@@ -211,6 +211,8 @@ BAD_RESTART = {
     "timeout": ({"timeout": 0}, "timeout: 0 is no time. Give the seconds, 1 or more"),
     "run": ({"run_id": "../x"}, "run_id: '../x' is not a run id"),
     "latest": ({"run_id": "latest"}, "run_id: 'latest' is what the newest run is"),
+    "umask": ({"umask": "0777"}, "umask: '0777' takes permissions from the owner of"),
+    "no umask": ({"umask": ""}, "umask: '' is not a mode of four octal digits. Quote"),
     "journal": ({"journal_dir": "x/../y"}, "journal_dir: "),
     "lock": ({"lock_timeout": -1}, "lock_timeout: -1 is below 0"),
 }

@@ -80,7 +80,7 @@ def test_new_configuration_of_it_and_of_no_other(host: Host) -> None:
     before = pids(host)
     host.program("alone", SLEEP, "umask = 0002")
     host.program("beside", SLEEP, "umask = 0002")
-    assert alone.obstacle(alone.state()) is None
+    assert alone.obstacle(alone.state(), 0o002) is None
     alone.act("restart")
     wait_for(alone)
     assert changed(before, pids(host)) == {"alone:alone"}
@@ -92,7 +92,7 @@ def test_group_of_which_all_are_named(host: Host) -> None:
     wait_for(one)
     before = pids(host)
     host.program("one", SLEEP, "umask = 0002")
-    assert one.obstacle(one.state()) is None
+    assert one.obstacle(one.state(), 0o002) is None
     one.act("restart")
     wait_for(one)
     assert changed(before, pids(host)) == {"pair:one", "pair:two"}
@@ -104,7 +104,7 @@ def test_group_of_which_others_are_not_named(host: Host) -> None:
     wait_for(one)
     before = pids(host)
     host.program("one", SLEEP, "umask = 0002")
-    obstacle = one.obstacle(one.state())
+    obstacle = one.obstacle(one.state(), 0o002)
     assert obstacle is not None
     assert "supervisor:two, too. Name supervisor:pair:* instead" in obstacle
     one.act("restart")  # for another reason, such as its groups

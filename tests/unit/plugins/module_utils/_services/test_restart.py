@@ -74,6 +74,7 @@ def call(host: Host, *programs: str, function: Any = restart, **more: Any) -> Re
         "max_per_hour": 3,
         "timeout": 10,
         "run_id": None,
+        "umask": None,
         "journal_dir": f"{host.root}/journal",
         "lock_timeout": 0,
         **more,
@@ -169,6 +170,25 @@ def test_obstacle_holds_back_one_alone(host: Host, site: Path) -> None:
     )
     assert one_before == one_after
     assert call(host, "one", mode="never")["changed"] is False
+
+
+def test_preview_knows_what_a_planned_umask_is_held_back_by(
+    host: Host, site: Path
+) -> None:
+    """As it will be: a program without a umask of its own is given one."""
+    for name in ("one", "two", "alone"):
+        host.program(name, SLEEP)
+    (site / "pair.ini").write_text("[group:pair]\nprograms = one,two\n")
+    host.start()
+    for name in ("pair:one", "pair:two", "alone"):
+        host.wait_for(name, "RUNNING")
+    preview = {"function": preview_restart, "umask": "0002"}
+    message, result = failed(host, "one", "alone", **preview)
+    assert [action for action, _why in done(result)] == ["none", "restart"]
+    assert message.startswith("supervisor:one was not restarted: its new umask takes ")
+    result = call(host, "one", "two", **preview)
+    assert [action for action, _why in done(result)] == ["restart", "restart"]
+    assert not call(host, "alone", **{**preview, "umask": "0022"})["changed"]
 
 
 def test_never_tells_of_a_problem_and_fails_for_none(host: Host) -> None:
