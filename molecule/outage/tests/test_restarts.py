@@ -39,6 +39,16 @@ Restart=on-failure
 RestartSec=100ms
 ExecStart=/bin/sh -c '{REFUSES}; exec sleep infinity'
 """
+ENVVARS = "/etc/apache2/envvars"
+# Whatever stops Apache, somebody else takes its port at once.
+TAKEN = "taken"
+TAKEN_FILES = {
+    f"/etc/systemd/system/{TAKEN}.socket": "[Socket]\nListenStream=80\n",
+    f"/etc/systemd/system/{TAKEN}.service": "[Service]\nExecStart=/bin/sleep 9999\n",
+    f"/etc/systemd/system/apache2.service.d/{TAKEN}.conf": (
+        f"[Service]\nExecStopPost=/bin/systemctl start {TAKEN}.socket\n"
+    ),
+}
 IDLE_FILE = "/etc/systemd/system/idle.service"
 BUDGET = "/var/lib/logward/restarts.json"
 ADM = 4  # on every Debian
@@ -61,6 +71,10 @@ class Story:
     program_file: str
     unit: Result
     unit_files: str
+    port: Result
+    port_before: str
+    port_after: str
+    port_free: Result
     idle: Result
     silent: Result
     nobody: Result
@@ -120,6 +134,15 @@ def story() -> Iterator[Story]:  # noqa: PLR0915 - one story, in its order
         set_umask(f"systemd:{UNIT}", "restart-unit")
         seen["unit"] = restart([f"systemd:{UNIT}"], run_id="restart-unit")
         seen["unit_files"] = host.run(["sh", "-c", f"cat {UNIT_FILE}.d/*"], check=False)
+        seen["port_before"] = host.run(["cat", ENVVARS])
+        set_umask("apache2", "restart-port")
+        for path, text in TAKEN_FILES.items():
+            write(host, path, text)
+        host.run(["systemctl", "daemon-reload"])
+        seen["port"] = restart(BOTH, run_id="restart-port")
+        seen["port_after"] = host.run(["cat", ENVVARS])
+        give_port_back(host)
+        seen["port_free"] = restart(BOTH)
         seen["idle"] = restart(["systemd:idle"], mode="always")
         supervisor("STOP")
         try:
@@ -148,6 +171,7 @@ def story() -> Iterator[Story]:  # noqa: PLR0915 - one story, in its order
         host.run(["systemctl", "stop", UNIT], check=False)
         files = [PICKY_FILE, UNIT_FILE, f"{UNIT_FILE}.d", IDLE_FILE, BUDGET]
         host.run(["rm", "-rf", *files])
+        give_port_back(host)
         host.run(["systemctl", "daemon-reload"])
         host.run(["supervisorctl", "update"])
         host.run(["supervisorctl", "restart", PROGRAM], check=False)
@@ -155,6 +179,13 @@ def story() -> Iterator[Story]:  # noqa: PLR0915 - one story, in its order
 
 def write(host: PaymentsHost, path: str, text: str) -> None:
     host.run(["install", "-D", "--mode=0644", "/dev/stdin", path], stdin=text)
+
+
+def give_port_back(host: PaymentsHost) -> None:
+    host.run(["rm", "--force", *TAKEN_FILES])
+    units = [f"{TAKEN}.socket", f"{TAKEN}.service"]
+    host.run(["systemctl", "stop", *units], check=False)
+    host.run(["systemctl", "daemon-reload"])
 
 
 def of(result: Result, name: str) -> Result:
@@ -249,6 +280,21 @@ def test_unit_that_does_not_come_back(story: Story) -> None:
     assert [each["umask"] for each in of(failed, f"systemd:{UNIT}")["after"]] == [
         "0022"
     ]
+
+
+def test_apache_whose_port_is_taken_and_the_next_run(story: Story) -> None:
+    failed = story.port
+    assert "apache2 did not come back: systemctl restart" in failed["msg"]
+    assert "It was started again, and still does not run" in failed["msg"]
+    assert f"Not touched after it: {WORKER}" in failed["msg"]
+    assert "Address already in use" in "\n".join(failed["last_lines"])
+    assert failed["put_back"] == [ENVVARS]
+    assert story.port_after == story.port_before
+    assert actions(failed) == [("apache2", "restart"), (WORKER, "none")]
+    assert actions(story.port_free) == [("apache2", "start"), (WORKER, "none")]
+    apache = of(story.port_free, "apache2")
+    assert apache["before"] == []
+    assert {each["umask"] for each in apache["after"]} == {"0022"}
 
 
 def test_what_need_not_run_is_left_alone(story: Story) -> None:

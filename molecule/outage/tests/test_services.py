@@ -26,6 +26,14 @@ ACCESS_LOG = "/var/log/apache2/payments-access.log"
 SITE = "/etc/apache2/sites-enabled/broken.conf"
 STUBBORN = ["sh", "-c", "trap '' TERM; while sleep 0.98765; do :; done"]
 APACHE, WORKER = "apache2", "supervisor:payments-worker"
+ENVVARS = "/etc/apache2/envvars"
+CHECK = "/etc/systemd/system/apache2.service.d/check.conf"
+#: Apache's own test takes any umask, and this one stops what runs with another.
+CHECK_TEXT = """\
+[Service]
+ExecStartPost=/bin/sh -c 'grep "^Umask:.0022" /proc/$MAINPID/status || \
+    { echo no umask of mine; exit 7; }'
+"""
 FRAGILE = "/etc/supervisor/conf.d/fragile.conf"
 #: It runs with no umask but this, and says so where it has another.
 FRAGILE_PROGRAM = """\
@@ -58,9 +66,17 @@ class Story:
     states_after_preview: tuple[str, str]
     next_run: Play
     states_after_next_run: tuple[str, str]
+    umask_preview: Play
+    envvars_after_umask_preview: str
+    pids_after_umask_preview: Pids
     pids_before_repair: Pids
     repair: Play
     pids_after_repair: Pids
+    apache: Play
+    envvars_before: str
+    envvars_after: str
+    apache_state: str
+    acl_after_apache: str
     fragile: Play
     fragile_before: str
     fragile_after: str
@@ -113,7 +129,8 @@ def story() -> Iterator[Story]:
         seen = {**first_part(host, services), **second_part(host, services)}
         yield Story(**seen)
     finally:
-        host.run(["rm", "--force", SITE, FRAGILE])
+        host.run(["rm", "--force", SITE, CHECK, FRAGILE])
+        host.run(["systemctl", "daemon-reload"])
         host.run(["systemctl", "start", "apache2"])
         host.run(["supervisorctl", "update"])
         host.run(["supervisorctl", "start", "payments-worker"], check=False)
@@ -154,9 +171,20 @@ def first_part(host: PaymentsHost, services: Services) -> dict[str, Any]:
 def second_part(host: PaymentsHost, services: Services) -> dict[str, Any]:
     """Only what is due is restarted; what does not come back is put back."""
     seen: dict[str, Any] = {"pids_before_repair": services.pids()}
+    seen["envvars_before"] = host.run(["cat", ENVVARS])
+    seen["umask_preview"] = remediate("--check", logward_umask="0002")
+    seen["envvars_after_umask_preview"] = host.run(["cat", ENVVARS])
+    seen["pids_after_umask_preview"] = services.pids()
     services.break_repair()
     seen["repair"] = remediate()
     seen["pids_after_repair"] = services.pids()
+    host.run(["tee", CHECK], stdin=CHECK_TEXT)
+    services.break_repair()
+    seen["apache"] = remediate(logward_services=[APACHE], logward_umask="0002")
+    seen["envvars_after"] = host.run(["cat", ENVVARS])
+    seen["apache_state"] = services.apache("ActiveState")
+    seen["acl_after_apache"] = services.default_acl()
+    host.run(["rm", CHECK])
     host.run(["tee", FRAGILE], stdin=FRAGILE_PROGRAM)
     host.run(["supervisorctl", "update", "fragile"])
     services.break_repair()
@@ -247,6 +275,31 @@ def test_a_repair_with_acls_restarts_nothing(story: Story) -> None:
     assert story.repair.result(REPAIR)["changed"]
     assert actions(story.repair) == {APACHE: "none", WORKER: "none"}
     assert story.pids_after_repair == story.pids_before_repair
+
+
+def test_the_preview_announces_what_a_new_umask_makes_due(story: Story) -> None:
+    assert story.umask_preview.exit_status == 0
+    assert actions(story.umask_preview) == {APACHE: "restart", WORKER: "restart"}
+    for each in story.umask_preview.result(RESTARTS)["services"]:
+        assert "0022, and 0002 is configured; " in each["why"]
+    assert story.envvars_after_umask_preview == story.envvars_before
+    assert story.pids_after_umask_preview == story.pids_before_repair
+
+
+def test_apache_that_does_not_come_back_serves_as_before(story: Story) -> None:
+    assert story.apache.exit_status == 2
+    assert story.envvars_after == story.envvars_before
+    assert story.apache_state == "active"
+    assert story.apache.result("Ask the application")["status"] == 200
+    told = failures(story.apache)
+    assert "apache2 did not come back: systemctl restart" in told
+    assert f"Its configuration was put back ({ENVVARS})" in told
+    assert "It was started again, and runs as it did before" in told
+    assert "no umask of mine" in told.partition("apache2 said last:\n")[2]
+    (apache,) = story.apache.result(RESTARTS)["services"]
+    assert {each["umask"] for each in apache["after"]} == {"0022"}
+    assert "user:queue:rwx" in story.acl_after_apache
+    assert told.endswith("The repaired permissions stay.")
 
 
 def test_what_does_not_come_back_is_put_back_and_started(story: Story) -> None:
