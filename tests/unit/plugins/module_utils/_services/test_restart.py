@@ -35,8 +35,8 @@ from .supervisord import Host
 Result = dict[str, Any]
 SLEEP = "command = /bin/sleep 600"
 CRASHES = "command = sh -c 'echo no way; exit 7'"
-#: More than it needs in any of these tests.
-FOR_EVER = "startretries = 1000"
+#: It never counts as running, and is tried more often than a test takes.
+FOR_EVER = ("startsecs = 600", "startretries = 1000")
 FINE = "it runs with what is configured"
 
 
@@ -95,7 +95,7 @@ def done(result: Result) -> list[tuple[str, str]]:
 
 
 def test_program_that_comes_up_by_itself_is_waited_for(host: Host) -> None:
-    host.program("slow", SLEEP, "startsecs = 3")
+    host.program("slow", SLEEP, "startsecs = 4")
     host.start().wait_for("slow", "STARTING")
     pid = host.pid("slow")
     result = call(host, "slow")
@@ -117,7 +117,7 @@ def test_never_does_not_even_wait(host: Host, function: Any) -> None:
 
 def test_program_that_starts_again_and_again(host: Host) -> None:
     """It is not waited for longer than asked, is started once, and told of."""
-    host.program("loop", CRASHES, FOR_EVER, "redirect_stderr = true")
+    host.program("loop", CRASHES, *FOR_EVER, "redirect_stderr = true")
     host.program("alone", SLEEP)
     host.start().wait_for("alone", "RUNNING")
     host.wait_for("loop", "BACKOFF")
