@@ -78,7 +78,7 @@ class Verdict:
     """An answer: allowed or not, the stable word for why, and the evidence.
 
     ``allowed`` is None where the permissions grant it, and a security module
-    may deny it.
+    may deny it, and where an ACL was not read.
     ``held`` are the permissions of the entry that decided, where one did;
     ``ancestor`` is the directory whose search was denied; ``effect`` is what
     the sandbox of a service does, or which security module decides.
@@ -159,6 +159,8 @@ def _masked_verdict(entry: str, perm: int, mask: int, wanted: int) -> Verdict:
 def permission(identity: Identity, inode: Inode, wanted: int) -> Verdict:
     """Decide as generic_permission() does: the ACL, then capabilities."""
     verdict = acl_verdict(identity, inode, wanted)
+    if inode.acl_unread and identity.uid != inode.uid:
+        verdict = Verdict(None, "unknown_acl")
     if verdict.allowed:
         return verdict
     reading = not wanted & WRITE if inode.kind == DIRECTORY else wanted == READ
@@ -171,9 +173,11 @@ def permission(identity: Identity, inode: Inode, wanted: int) -> Verdict:
 
 
 def _search(identity: Identity, place: Place) -> Verdict | None:
-    """Return the refusal of the first directory that denies the search."""
+    """Return the verdict of the first directory that may deny the search."""
     for path, inode in (*place.ancestors, (place.path, place.inode)):
         verdict = permission(identity, inode, EXECUTE)
+        if verdict.allowed is None:
+            return verdict
         if not verdict.allowed:
             return Verdict(False, "denied_search", verdict.held, path)
     return None
@@ -246,7 +250,7 @@ def may_create(identity: Identity, place: Place) -> Verdict:
     if place.inode.immutable:
         return Verdict(False, "denied_immutable")
     verdict = permission(identity, place.inode, WRITE | EXECUTE)
-    if not verdict.allowed:
+    if verdict.allowed is False:
         return Verdict(False, "denied_create", verdict.held)
     return _unless_confined(identity, verdict)
 

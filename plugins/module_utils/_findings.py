@@ -344,6 +344,7 @@ _SENTENCES = {
     "denied_immutable": "it is immutable (chattr +i)",
     "denied_not_regular": "it is not a regular file",
     "denied_sandbox": "the sandbox of its service {effect}",
+    "unknown_acl": "an ACL that decides is too long to be looked at",
     "unknown_lsm": "the permissions let it, and {effect} may deny it",
 }
 

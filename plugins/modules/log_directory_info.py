@@ -236,7 +236,8 @@ directories:
           type: str
           sample: laravel.log
         allowed:
-          description: Whether it may create a file; V(null) where a security module decides.
+          description: Whether it may create a file; V(null) where a security module decides, or an
+            ACL that was not read.
           returned: success
           type: bool
         reason:
@@ -285,7 +286,8 @@ directories:
               type: str
               sample: append
             allowed:
-              description: The answer; V(null) where a security module decides.
+              description: The answer; V(null) where a security module decides, or an ACL that was
+                not read.
               returned: success
               type: bool
             reason:
@@ -297,6 +299,7 @@ directories:
                   V(denied_sticky), V(denied_read_only), V(denied_immutable), V(denied_not_regular).
                 - V(denied_sandbox) is what a service's own mount namespace denies
                   (C(ProtectSystem=), C(ReadOnlyPaths=), C(PrivateTmp=) and the like).
+                - V(unknown_acl) is what an ACL of more than 256 entries decides, which is not read.
                 - V(unknown_lsm) is what the permissions grant and a security module may deny, which
                   is SELinux, Smack or TOMOYO where they enforce, or AppArmor where it confines a
                   running process (and not this module alike, as a container's profile does).

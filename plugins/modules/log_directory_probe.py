@@ -109,7 +109,8 @@ probes:
       type: str
       sample: EACCES
     predicted:
-      description: What was predicted; V(null) where a security module decides.
+      description: What was predicted; V(null) where a security module decides, or an ACL that was
+        not read.
       returned: success
       type: bool
     reason:

@@ -551,6 +551,31 @@ def test_a_security_module_leaves_what_is_granted_open_and_what_is_denied_denied
     assert confined.decide() == expected
 
 
+UNREAD = replace(file(0o666), acl_unread=True)
+UNREAD_PLACE = place(replace(OPEN, acl_unread=True))
+
+
+@pytest.mark.parametrize(
+    ("who", "operation", "of", "at", "allowed"),
+    [
+        (queue, "read", UNREAD, ANYWHERE, None),
+        (queue, "append", UNREAD, ANYWHERE, None),
+        (queue, "append", file(0o666), UNREAD_PLACE, None),
+        (queue, "create", PRIVATE, UNREAD_PLACE, None),
+        (queue, "append", PRIVATE, place(OPEN, replace(OPEN, acl_unread=True)), None),
+        (queue, "append", UNREAD, place(directory(0o700)), False),
+        (owner, "append", UNREAD, ANYWHERE, True),
+        (all_powerful, "append", UNREAD, UNREAD_PLACE, True),
+    ],
+)
+def test_an_acl_that_was_not_read_decides_nothing(
+    who: Identity, operation: str, of: Inode, at: Place, *, allowed: bool | None
+) -> None:
+    verdict = Case("", who, operation, "-", of, at).decide()
+    assert verdict.allowed is allowed
+    assert (verdict.reason == "unknown_acl") is (allowed is None)
+
+
 WORLD, GROUP = STICKY | 0o777, STICKY | 0o775
 GROUP_BY_MASK = "u::rwx u:queue:r-x g::r-x m::rwx o::r-x"
 
@@ -773,6 +798,7 @@ def test_every_reason_has_a_case() -> None:
     reasons = {case.reason for case in CASES} | {
         "denied_sticky",
         "denied_sandbox",
+        "unknown_acl",
         "unknown_lsm",
     }
     assert reasons == {
@@ -793,5 +819,6 @@ def test_every_reason_has_a_case() -> None:
         "denied_immutable",
         "denied_not_regular",
         "denied_sandbox",
+        "unknown_acl",
         "unknown_lsm",
     }

@@ -102,6 +102,9 @@ EXPLANATIONS = {
     "denied_immutable": "he cannot read it: it is immutable (chattr +i)",
     "denied_not_regular": "he cannot read it: it is not a regular file",
     "denied_sandbox": "he cannot read it: the sandbox of its service hides it",
+    "unknown_acl": (
+        "he can perhaps read it: an ACL that decides is too long to be looked at"
+    ),
     "unknown_lsm": (
         "he can perhaps read it: the permissions let it, and hides it may deny it"
     ),
@@ -110,7 +113,7 @@ EXPLANATIONS = {
 
 @pytest.mark.parametrize("reason", EXPLANATIONS)
 def test_explanation(reason: str) -> None:
-    allowed = None if reason == "unknown_lsm" else reason.startswith("granted")
+    allowed = None if reason.startswith("unknown") else reason.startswith("granted")
     verdict = Verdict(allowed, reason, 6, "/a\nb", "hides it")
     assert explain("he", "read", "it", verdict) == EXPLANATIONS[reason]
 
