@@ -147,13 +147,9 @@ def call(site: Path, function: Any = restart, **changes: Any) -> Result:
 
 def edit(site: Path, name: str, umask: str) -> None:
     options = {"services": [name], "umask": umask, "run_id": "run-1"}
-    more = {
-        "journal_dir": f"{site}/journal",
-        "lock_timeout": 0,
-        "journal_keep": 100,
-        "journal_keep_days": 90,
-    }
-    set_umask(parse_umask_options({**options, **more}))
+    journal = {"journal_dir": f"{site}/journal", "lock_timeout": 0}
+    keep = {"journal_keep": 100, "journal_keep_days": 90}
+    set_umask(parse_umask_options({**options, **journal, **keep}))
 
 
 def test_preview_touches_nothing(site: Path, acts: list[str]) -> None:
