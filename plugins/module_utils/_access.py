@@ -159,7 +159,7 @@ def _masked_verdict(entry: str, perm: int, mask: int, wanted: int) -> Verdict:
 def permission(identity: Identity, inode: Inode, wanted: int) -> Verdict:
     """Decide as generic_permission() does: the ACL, then capabilities."""
     verdict = acl_verdict(identity, inode, wanted)
-    if inode.acl_unread and identity.uid != inode.uid:
+    if inode.acl_unread and _acl_may_decide(identity, inode, wanted):
         verdict = Verdict(None, "unknown_acl")
     if verdict.allowed:
         return verdict
@@ -170,6 +170,18 @@ def permission(identity: Identity, inode: Inode, wanted: int) -> Verdict:
     if may_execute and "cap_dac_override" in identity.capabilities:
         return Verdict(True, "granted_capability")
     return verdict
+
+
+def _acl_may_decide(identity: Identity, inode: Inode, wanted: int) -> bool:
+    """Tell whether an ACL that was not read may grant it; the mode is its bound.
+
+    The owner's entry, and no ACL at all where its mask is 0, is what the mode says
+    (acl_permission_check() of ``fs/namei.c``).
+    """
+    mode = inode.acl
+    if identity.uid == inode.uid or not mode.group_class:
+        return False
+    return wanted in (mode.group_class & wanted, mode.other & wanted)
 
 
 def _search(identity: Identity, place: Place) -> Verdict | None:

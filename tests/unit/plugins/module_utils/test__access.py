@@ -564,6 +564,9 @@ UNREAD_PLACE = place(replace(OPEN, acl_unread=True))
         (queue, "create", PRIVATE, UNREAD_PLACE, None),
         (queue, "append", PRIVATE, place(OPEN, replace(OPEN, acl_unread=True)), None),
         (queue, "append", UNREAD, place(directory(0o700)), False),
+        # The mask is what the mode shows of the group.
+        (queue, "append", replace(file(0o640), acl_unread=True), ANYWHERE, False),
+        (queue, "append", replace(file(0o602), acl_unread=True), ANYWHERE, True),
         (owner, "append", UNREAD, ANYWHERE, True),
         (all_powerful, "append", UNREAD, UNREAD_PLACE, True),
     ],

@@ -163,7 +163,7 @@ def test_repairs_of_a_directory_in_use(logs: Path) -> None:
     tally: Counter[str] = Counter()
     with _at_work(logs, _create, _rotate, _delete, _shuffle):
         end = time.monotonic() + SECONDS
-        while time.monotonic() < end:
+        while time.monotonic() < end or tally["runs"] < 2:
             done = _repair(logs)
             tally["runs"] += 1
             tally["changed"] += done["changed_inodes"]
@@ -171,7 +171,6 @@ def test_repairs_of_a_directory_in_use(logs: Path) -> None:
                 tally[each["reason"]] += each["count"]
         _repair(logs)
     print(dict(tally))
-    assert tally["runs"] > 1
     assert tally["vanished"] > 0
     assert tally.keys() <= {"runs", "changed", "vanished", "changes_all_the_time"}
     _repair(logs)  # what was renamed while it was listed may not have been seen
