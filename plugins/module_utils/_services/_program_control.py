@@ -34,6 +34,7 @@ from ._supervisor_rpc import (
     Process,
     Supervisor,
     processes_of,
+    seconds_of,
 )
 
 _NOT_STARTED = "unknown to supervisord, which has not read its configuration"
@@ -135,15 +136,13 @@ class ProgramControl(Control):
 
     def _settled_seconds(self) -> Mapping[str, int]:
         """Return how long each process must run, which is at least a second."""
-        return {
-            f"{each['group']}:{each['name']}": max(1, int(each["startsecs"]))
-            for each in self._call("getAllConfigInfo")
-        }
+        found = seconds_of(self._supervisor, "startsecs")
+        return {name: max(1, seconds) for name, seconds in found.items()}
 
     def _reread(self) -> frozenset[str]:
         """Have supervisord read its files; return the groups that it has otherwise."""
         try:
-            (found,) = self._supervisor.call("supervisor.reloadConfig")
+            return self._supervisor.ask(_changed, "supervisor.reloadConfig")
         except Fault as fault:
             if fault.code != CANT_REREAD:
                 raise
@@ -151,8 +150,6 @@ class ProgramControl(Control):
                 f"supervisor refuses its configuration: {without_values(str(fault))}. "
                 "Correct it"
             ) from None
-        added, changed, _removed = found
-        return frozenset([*added, *changed])
 
     def _renew(self, group: str, facts: Facts) -> None:
         """Have supervisord forget a group, and start it as it is configured now."""
@@ -188,14 +185,8 @@ class ProgramControl(Control):
 
     def _stop_seconds(self, names: frozenset[str]) -> int:
         """Return how long supervisord waits before it kills a process."""
-        return max(
-            (
-                int(each["stopwaitsecs"])
-                for each in self._call("getAllConfigInfo")
-                if f"{each['group']}:{each['name']}" in names
-            ),
-            default=0,
-        )
+        found = seconds_of(self._supervisor, "stopwaitsecs")
+        return max((found[name] for name in names & found.keys()), default=0)
 
     def _start(self, names: Iterable[str]) -> None:
         # One that ended at once may be up at supervisord's next try.
@@ -206,22 +197,29 @@ class ProgramControl(Control):
     def _tail(self, process: Process) -> str:
         for channel, path in process.logs.items():
             try:
-                method = f"tailProcess{channel}Log"
-                text = str(self._call(method, process.name, 0, _TAIL_BYTES)[0])
+                method = f"supervisor.tailProcess{channel}Log"
+                text = self._supervisor.ask(
+                    lambda answer: str(answer[0]), method, process.name, 0, _TAIL_BYTES
+                )
             except HostError:  # not UTF-8, or cut in a character
                 text = f"what it logs cannot be shown; it is in {path}"
             if text.strip():
                 return text
         return ""
 
-    def _call(self, method: str, *arguments: object, but: tuple[int, ...] = ()) -> Any:  # noqa: ANN401
-        """Ask supervisord; a fault that is expected is none."""
+    def _call(self, method: str, *arguments: object, but: tuple[int, ...] = ()) -> None:
+        """Have supervisord do something; a fault that is expected is none."""
         try:
-            return self._supervisor.call(f"supervisor.{method}", *arguments)
+            self._supervisor.call(f"supervisor.{method}", *arguments)
         except Fault as fault:
-            if fault.code in but:
-                return None
-            raise
+            if fault.code not in but:
+                raise
+
+
+def _changed(answer: Any) -> frozenset[str]:  # noqa: ANN401 - whatever it answers
+    """Return the groups that are to be added or changed."""
+    ((added, changed, _removed),) = answer
+    return frozenset(map(str, [*added, *changed]))
 
 
 def _group(name: str) -> str:

@@ -19,7 +19,7 @@ import time
 import xmlrpc.client
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Callable, TypeVar
 from xml.parsers.expat import ExpatError
 
 from .._errors import HostError
@@ -33,6 +33,9 @@ _MAX_BYTES = 16 * 1024 * 1024
 _PART = 65_536
 _PEER = struct.Struct("3i")  # struct ucred, unix(7): pid, uid, gid
 _START = "systemctl start supervisor"
+_Read = TypeVar("_Read")
+#: What the answer of somebody else than supervisord can lead to.
+_UNREADABLE = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
 
 
 class Fault(HostError):
@@ -124,6 +127,20 @@ class Supervisor:
         self._timeout = timeout
         self._silent: HostError | None = None
 
+    def ask(
+        self, read: Callable[[Any], _Read], method: str, *arguments: object
+    ) -> _Read:
+        """Return what ``read`` makes of an answer.
+
+        Raises what ``call`` raises, and HostError where it is none of supervisor's:
+        supervisord may be the application's user's.
+        """
+        answer = self.call(method, *arguments)
+        try:
+            return read(answer)
+        except _UNREADABLE as error:
+            raise self._failed(f"answers {method} as supervisor does not") from error
+
     def call(self, method: str, *arguments: object) -> Any:  # noqa: ANN401
         """Return what a method of the API returns.
 
@@ -138,7 +155,7 @@ class Supervisor:
         try:
             (value,), _method = xmlrpc.client.loads(answer.translate(_ESCAPED))
         except xmlrpc.client.Fault as fault:
-            raise Fault(fault.faultCode, fault.faultString) from None
+            raise Fault(fault.faultCode, str(fault.faultString)) from None
         except (ValueError, TypeError, ExpatError, xmlrpc.client.Error) as error:
             raise self._failed("gave an answer that cannot be read") from error
         return value
@@ -279,18 +296,34 @@ class Process:
 
 def processes_of(supervisor: Supervisor) -> dict[str, Process]:
     """Return all processes by their names. Raises HostError."""
-    infos = supervisor.call("supervisor.getAllProcessInfo")
-    return {each.name: each for each in map(_process, infos)}
+    processes = supervisor.ask(
+        lambda infos: [_process(info) for info in infos],
+        "supervisor.getAllProcessInfo",
+    )
+    return {each.name: each for each in processes}
 
 
 def _process(info: Mapping[str, Any]) -> Process:
     logs = {"Stderr": info["stderr_logfile"], "Stdout": info["stdout_logfile"]}
+    now = int(info["now"])
     return Process(
-        f"{info['group']}:{info['name']}",
-        info["state"],
-        info["statename"],
-        info["pid"],
-        info["now"] - info["start"],
-        info["now"] - info["stop"],
-        {channel: path for channel, path in logs.items() if path},
+        _name(info),
+        int(info["state"]),
+        str(info["statename"]),
+        int(info["pid"]),
+        now - int(info["start"]),
+        now - int(info["stop"]),
+        {channel: str(path) for channel, path in logs.items() if path},
     )
+
+
+def seconds_of(supervisor: Supervisor, option: str) -> dict[str, int]:
+    """Return an option of all processes that is a time. Raises HostError."""
+    return supervisor.ask(
+        lambda infos: {_name(info): int(info[option]) for info in infos},
+        "supervisor.getAllConfigInfo",
+    )
+
+
+def _name(info: Mapping[str, Any]) -> str:
+    return f"{info['group']}:{info['name']}"

@@ -10,10 +10,11 @@ import socket
 import threading
 import time
 import traceback
+import xmlrpc.client
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Callable
+from typing import Any, Callable
 
 import pytest
 
@@ -25,6 +26,8 @@ from ansible_collections.logward.permissions.plugins.module_utils._services._sup
     Endpoint,
     Fault,
     Supervisor,
+    processes_of,
+    seconds_of,
 )
 
 from .supervisord import Host
@@ -203,6 +206,54 @@ def test_answers_that_are_none(site: Path, answer: bytes, problem: str) -> None:
     with listening(path, answer):
         message = refused(Supervisor(Endpoint(str(path)), 5))
     assert any(each in message for each in problem.split("|")), message
+
+
+PROCESS = {
+    "group": "queue",
+    "name": "queue",
+    "state": 20,
+    "statename": "RUNNING",
+    "pid": 812,
+    "now": 100,
+    "start": 10,
+    "stop": 0,
+    "stderr_logfile": "/var/log/queue.err",
+    "stdout_logfile": "",
+}
+
+
+def spoken(value: Any) -> bytes:
+    """Return a whole answer of HTTP that has a value."""
+    body = xmlrpc.client.dumps((value,), methodresponse=True, allow_none=True)
+    return b"HTTP/1.1 200 OK\r\n\r\n" + body.encode()
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "RUNNING",
+        7,
+        None,
+        [PROCESS["name"]],
+        [{**PROCESS, "pid": "../../etc"}],
+        [{**PROCESS, "pid": None}],
+        [{**PROCESS, "start": float("inf")}],
+        [{**PROCESS, "state": [20]}],
+        [{key: PROCESS[key] for key in PROCESS if key != "now"}],
+    ],
+)
+def test_answers_of_another_shape(site: Path, value: Any) -> None:
+    path = site / "socket"
+    with listening(path, spoken([PROCESS])):
+        (process,) = processes_of(Supervisor(Endpoint(str(path)), 5)).values()
+    assert (process.name, process.pid, process.seconds) == ("queue:queue", 812, 90)
+    path.unlink()
+    with listening(path, spoken(value)):
+        supervisor = Supervisor(Endpoint(str(path)), 5)
+        with pytest.raises(HostError, match="AllProcessInfo as supervisor does not"):
+            processes_of(supervisor)
+        with pytest.raises(HostError, match="AllConfigInfo as supervisor does not"):
+            seconds_of(supervisor, "startsecs")
 
 
 def test_logs_with_bytes_that_are_no_xml(supervised: Supervised) -> None:
