@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import time
+from importlib.util import find_spec
 from pathlib import Path
 
 from ansible_collections.logward.permissions.plugins.module_utils._services._supervisor_rpc import (
@@ -38,6 +39,19 @@ supervisor.rpcinterface_factory = supervisor.rpcinterface:make_main_rpcinterface
 files = %(here)s/*.ini
 {more}
 """
+
+
+def installed(site: Path) -> str:
+    """Return a supervisord as a package installs it, for the Python of the tests."""
+    python, program = site / "python", site / "supervisord"
+    package = find_spec("supervisor")
+    assert package is not None
+    assert package.origin is not None
+    variable = f"PYTHONPATH={Path(package.origin).parents[1]}"
+    python.write_text(f'#!/bin/sh\n{variable} exec {sys.executable} "$@"\n')
+    python.chmod(0o755)
+    program.write_text(f"#!{python}\n")
+    return str(program)
 
 
 class Host:

@@ -4,8 +4,6 @@
 
 from __future__ import annotations
 
-import os
-import sys
 from pathlib import Path
 
 import pytest
@@ -30,6 +28,8 @@ from ansible_collections.logward.permissions.tests.unit.plugins.module_utils._se
 from ansible_collections.logward.permissions.tests.unit.plugins.module_utils._writers import (
     files,
 )
+
+from .supervisord import installed
 
 MAIN = "/etc/supervisor/supervisord.conf"
 WORKER = "/etc/supervisor/conf.d/worker.conf"
@@ -208,8 +208,7 @@ def test_masked(tmp_path: Path) -> None:
 def test_what_supervisor_refuses_is_told_without_a_secret(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, path: str, text: str
 ) -> None:
-    program = os.path.join(os.path.dirname(sys.executable), "supervisord")
-    monkeypatch.setattr(_supervisor_parser, "_PROGRAMS", [program])
+    monkeypatch.setattr(_supervisor_parser, "_PROGRAMS", [installed(tmp_path)])
     root = files.host(tmp_path, {MAIN: DAEMON, path: text})
     # supervisor looks whether there is such a file: it is no copy that is read here.
     answer = _supervisor_parser.parse("", f"{root}{MAIN}", [])

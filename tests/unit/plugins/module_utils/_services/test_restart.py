@@ -5,9 +5,7 @@
 from __future__ import annotations
 
 import signal
-import sys
 import time
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Callable
 
@@ -30,7 +28,7 @@ from ansible_collections.logward.permissions.plugins.module_utils._services._bud
     Budget,
 )
 
-from .supervisord import Host
+from .supervisord import Host, installed
 
 Result = dict[str, Any]
 SLEEP = "command = /bin/sleep 600"
@@ -52,19 +50,6 @@ def host(
     monkeypatch.setattr(_service_restart, "Budget", lambda most: Budget(most, state))
     monkeypatch.setattr(_supervisor_parser, "_PROGRAMS", [installed(site)])
     return supervised()
-
-
-def installed(site: Path) -> str:
-    """Return a supervisord as a package installs it, for the Python of the tests."""
-    python, program = site / "python", site / "supervisord"
-    package = find_spec("supervisor")
-    assert package is not None
-    assert package.origin is not None
-    variable = f"PYTHONPATH={Path(package.origin).parents[1]}"
-    python.write_text(f'#!/bin/sh\n{variable} exec {sys.executable} "$@"\n')
-    python.chmod(0o755)
-    program.write_text(f"#!{python}\n")
-    return str(program)
 
 
 def call(host: Host, *programs: str, function: Any = restart, **more: Any) -> Result:
