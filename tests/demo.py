@@ -140,7 +140,7 @@ def show_diff(remediation: Play) -> None:
 def show_restarts(remediation: Play) -> None:
     """What was done with each service, and why that."""
     for service in remediation.result(RESTARTS)["services"]:
-        show_fields(f"{service['name']}  {service['action']}:", [service["why"]])
+        show_fields(service["name"], [f"{service['action']}: {service['why']}"])
 
 
 def show_fields(label: str, fields: list[str]) -> None:
