@@ -238,7 +238,8 @@ class _Socket(socket.socket):
         """Read what is there, as long as there is time left."""
         left = self._deadline - time.monotonic()
         if left <= 0:
-            raise TimeoutError
+            # Another class before Python 3.10, and the only one that is expected there.
+            raise socket.timeout("timed out")
         self.settimeout(left)
         return super().recv_into(*arguments)
 
