@@ -105,10 +105,14 @@ demo: setup
 # The oldest and the newest Python that hosts may have, too: the kernel decides
 # alike for all.
 FEWER := PROMISES=100 KILLS=6 ATTACK_SECONDS=3
+# A change is judged by the examples by which the one before it was judged. New ones
+# are found by `make unit`, `make fuzz` and `make test-all`, and replayed by a seed.
+SAME := SEED=1
 .PHONY: test
 test:
-	@tests/steps images lint sanity unit debian \
-	    'unit SUITE=bullseye $(FEWER)' 'unit SUITE=forky $(FEWER)' core \
+	@tests/steps images lint sanity 'unit $(SAME)' debian \
+	    'unit SUITE=bullseye $(SAME) $(FEWER)' \
+	    'unit SUITE=forky $(SAME) $(FEWER)' core \
 	    'molecule SUITE=bookworm' 'molecule SUITE=trixie'
 
 .PHONY: test-all
@@ -141,11 +145,12 @@ lint: tools
 sanity: tools
 	@$(IN_ENV) python tests/sanity/run.py $(ARGS)
 
+EXAMPLES := $(if $(SEED),--hypothesis-seed=$(SEED))
 ifeq ($(SUITE),)
 .PHONY: unit
 unit:
 	@tests/setup unit
-	@$(IN_ENV) pytest $(ARGS)
+	@$(IN_ENV) pytest $(EXAMPLES) $(ARGS)
 else
 # What runs on hosts, that is all but roles. (One test starts Ansible itself,
 # for which there is `make core`.)
@@ -153,7 +158,7 @@ else
 unit:
 	@tests/setup images python/$(SUITE)
 	@tests/setup packages unit
-	@tests/hosts/pytest python/$(SUITE) unit $(ARGS) \
+	@tests/hosts/pytest python/$(SUITE) unit $(EXAMPLES) $(ARGS) \
 	    $(if $(filter tests/%,$(ARGS)),,tests/unit/plugins) --deselect \
 	    tests/unit/plugins/modules/test_contract.py::test_module_ships_with_all_that_it_imports
 endif

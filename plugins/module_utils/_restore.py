@@ -33,7 +33,7 @@ from ._fs import (
     left_by,
     observe_fd,
     read_mounts,
-    same_permissions,
+    same_bytes,
 )
 from ._host import require_root
 from ._journal import (
@@ -116,7 +116,7 @@ def judge(entry: Entry, found: Observation) -> str:
     present, after = found.inode, entry.before
     if found.stamp != entry.stamp:
         return "exchanged"
-    if same_permissions(present, after):
+    if same_bytes(present, after):
         return AS_BEFORE
     if not left_by(entry.before, entry.after, present):
         return "changed_since"

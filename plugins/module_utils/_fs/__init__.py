@@ -11,6 +11,7 @@ from ._apply import (
     copy_up,
     is_owners_doing,
     left_by,
+    same_bytes,
     same_permissions,
 )
 from ._cwd import own_descriptors, working_directory
@@ -76,6 +77,7 @@ __all__ = [
     "proc_path",
     "read_mounts",
     "remove_empty",
+    "same_bytes",
     "same_permissions",
     "seems_without_capability",
     "sync_directory",

@@ -31,6 +31,16 @@ def same_permissions(one: Inode, other: Inode) -> bool:
     return one is other or _permissions(one) == _permissions(other)
 
 
+def same_bytes(one: Inode, other: Inode) -> bool:
+    """Compare what ``same_permissions`` does, and in which order an ACL has it."""
+    return _as_kept(one) == _as_kept(other)
+
+
+def _as_kept(inode: Inode) -> tuple[object, ...]:
+    known = inode.kind, inode.uid, inode.gid, inode.special
+    return (*known, inode.acl, inode.default_acl, inode.acl_unread)
+
+
 @lru_cache(maxsize=_DISTINCT_CHANGES)
 def _permissions(inode: Inode) -> tuple[object, ...]:
     default = inode.default_acl.meaning if inode.default_acl else None

@@ -14,6 +14,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Callable
 
@@ -36,6 +37,7 @@ from ansible_collections.logward.permissions.plugins.module_utils._access import
 )
 from ansible_collections.logward.permissions.plugins.module_utils._acl import (
     Acl,
+    encode,
     from_mode,
 )
 from ansible_collections.logward.permissions.plugins.module_utils._errors import (
@@ -684,6 +686,9 @@ def inode(**changes: Any) -> Inode:
 SECRET = Inode(REGULAR, 0, 0, 0, from_mode(0o600))
 READABLE = Inode(REGULAR, 0, 0, 0, from_mode(0o644))
 
+UNSORTED = Acl(7, 7, 7, 7, groups=((SHIPPER, 7), (QUEUE, 7)))
+SORTED = replace(UNSORTED, groups=UNSORTED.groups[::-1])
+
 JUDGED = {
     "as it was left": (AFTER, STAMP, "restore"),
     "as before": (BEFORE, STAMP, "as_before"),
@@ -707,6 +712,14 @@ JUDGED = {
 def test_judge(present: Inode, stamp: Stamp, verdict: str) -> None:
     entry = Entry("/srv/log", STAMP, BEFORE, AFTER)
     assert judge(entry, Observation(present, stamp, 1, 0)) == verdict
+
+
+@pytest.mark.parametrize("attribute", ["acl", "default_acl"])
+def test_judge_of_entries_in_another_order(attribute: str) -> None:
+    before = replace(AFTER, **{attribute: UNSORTED})
+    after = replace(AFTER, **{attribute: Acl(6, 6, 0, 6, ((WEB, 6),))})
+    found = Observation(replace(AFTER, **{attribute: SORTED}), STAMP, 1, 0)
+    assert judge(Entry("/x", STAMP, before, after), found) == "restore"
 
 
 @pytest.mark.parametrize("bit", [SETUID, SETGID, SETUID | SETGID])
@@ -779,6 +792,25 @@ def killed(monkeypatch: pytest.MonkeyPatch) -> Callable[..., bool]:
         return False
 
     return run
+
+
+@pytest.mark.parametrize("done", range(6))
+def test_order_of_entries_comes_back(
+    repair: Call,
+    take_back: Call,
+    state: Callable[..., State],
+    killed: Callable[..., bool],
+    logs: Path,
+    done: int,
+) -> None:
+    """What is in between, before a chown, can mean the same as before."""
+    for attribute in ("system.posix_acl_access", "system.posix_acl_default"):
+        os.setxattr(logs / "archive", attribute, encode(UNSORTED))
+    before = state(logs)
+    killed(partial(repair, path=str(logs / "archive"), other="keep"), done)
+    if done:
+        take_back()
+    assert state(logs) == before
 
 
 def test_wherever_repair_and_restore_are_killed_all_comes_back(
