@@ -716,10 +716,9 @@ def test_judge(present: Inode, stamp: Stamp, verdict: str) -> None:
 
 @pytest.mark.parametrize("attribute", ["acl", "default_acl"])
 def test_judge_of_entries_in_another_order(attribute: str) -> None:
-    before = replace(AFTER, **{attribute: UNSORTED})
-    after = replace(AFTER, **{attribute: Acl(6, 6, 0, 6, ((WEB, 6),))})
-    found = Observation(replace(AFTER, **{attribute: SORTED}), STAMP, 1, 0)
-    assert judge(Entry("/x", STAMP, before, after), found) == "restore"
+    entry = Entry("/x", STAMP, inode(**{attribute: UNSORTED}), AFTER)
+    found = Observation(inode(**{attribute: SORTED}), STAMP, 1, 0)
+    assert judge(entry, found) == "restore"
 
 
 @pytest.mark.parametrize("bit", [SETUID, SETGID, SETUID | SETGID])
