@@ -14,7 +14,6 @@ from ._fs import MAX_BYTES, ChangedMeanwhile, ConfigurationFile, exchange
 from ._journal import Journal
 from ._names import display, path_fields
 from ._run import RunOptions, recording, refuse_run
-from ._runs import prune
 
 #: Reads the host and returns what is to be edited; of what is right already, too.
 Plan = Callable[[], Sequence[Edit]]
@@ -39,10 +38,7 @@ def apply_edits(plan: Plan, options: RunOptions, check: Check) -> dict[str, Any]
     """
     refuse_run(options)
     with recording(options) as journal:
-        result = _run(plan, options, check, journal)
-        if result["changed"]:
-            prune(options.journal_dir, options.run_id, options.keep)
-        return result
+        return _run(plan, options, check, journal)
 
 
 def _run(

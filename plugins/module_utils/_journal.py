@@ -9,7 +9,8 @@ one fsync for up to ``BATCH`` inodes, and the guarantee is the same as with one
 for each. What the trade costs is that after a crash some entries may describe
 changes that were never made; they are told by the present state, which equals
 *before*. Each batch ends with a digest of all bytes so far, so that a torn or
-edited file can be told from a whole one. ``_runs`` reads it.
+edited file can be told from a whole one. ``_runs`` finds it, and
+``_recorded`` reads it.
 """
 
 from __future__ import annotations
@@ -122,6 +123,10 @@ class Journal:
         """Close the file, if there is one."""
         if self._fd is not None:
             os.close(self._fd)
+
+    def is_of_records(self) -> bool:
+        """Tell whether a process of the run, this one or another, recorded anything."""
+        return os.path.isdir(self._directory)
 
     def of_second_process(self) -> Journal:
         """Return the journal of another process that does a part of the same call.

@@ -11,8 +11,10 @@ from dataclasses import dataclass
 from ._edits import EditEntry
 from ._errors import HostError
 from ._journal import Journal, new_run_id
+from ._prune import newest_ns
+from ._recorded import open_run
 from ._restore_edits import AS_BEFORE, RESTORE, EditRestore
-from ._runs import NoSuchRun, Runs, newest_ns
+from ._runs import NoSuchRun, Runs
 
 
 @dataclass(frozen=True)
@@ -33,9 +35,9 @@ def put_back(run_id: str, journal_dir: str, paths: Collection[str]) -> PutBack:
     restored: list[str] = []
     left: list[tuple[str, str]] = []
     with ExitStack() as stack:
-        runs = Runs(journal_dir, stack)
+        runs = Runs(journal_dir)
         try:
-            run = runs.open(runs.find(run_id))
+            run = open_run(runs, runs.find(run_id), stack)
         except NoSuchRun:
             return PutBack()
         journal = Journal(journal_dir, new_run_id(), run.run_id, newest_ns)

@@ -19,7 +19,6 @@ from ._names import path_fields
 from ._policy import Policy
 from ._predict import missing_directory
 from ._run import RunOptions, parse_run_options, recording, refuse_run
-from ._runs import prune
 from ._survey import Survey
 from ._writers._live import running_writers
 from ._writers._source import Found
@@ -65,10 +64,7 @@ def repair(policies: Sequence[Policy], options: RepairOptions) -> dict[str, Any]
     """
     _refuse(policies, options)
     with recording(options) as journal:
-        result = _run(policies, options, journal)
-        if result["changed"]:
-            prune(options.journal_dir, options.run_id, options.keep)
-        return result
+        return _run(policies, options, journal)
 
 
 def _refuse(policies: Sequence[Policy], options: RepairOptions) -> None:

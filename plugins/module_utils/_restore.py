@@ -48,8 +48,10 @@ from ._lock import check_lock_directory, checked_lock_timeout, host_lock
 from ._names import display, path_fields
 from ._plan import change_refusal
 from ._policy import checked_path
+from ._prune import newest_ns
+from ._recorded import Run, open_run
 from ._restore_edits import AS_BEFORE, RESTORE, EditRestore
-from ._runs import Run, Runs, newest_ns
+from ._runs import Runs
 from ._services._unit import is_unit_file, reload_units_if_systemd_runs
 
 
@@ -86,7 +88,7 @@ def restore(options: RestoreOptions) -> dict[str, Any]:
     """
     own_id = new_run_id()
     with ExitStack() as stack:
-        _runs(options, stack).find(options.run_id)  # or there is nothing to lock for
+        _runs(options).find(options.run_id)  # or there is nothing to lock for
         stack.enter_context(host_lock(own_id, options.lock_timeout))
         run = _found(options, stack)
         journal = Journal(options.journal_dir, own_id, run.run_id, newest_ns)
@@ -100,15 +102,15 @@ def restore(options: RestoreOptions) -> dict[str, Any]:
 
 
 def _found(options: RestoreOptions, stack: ExitStack) -> Run:
-    runs = _runs(options, stack)
-    return runs.open(runs.find(options.run_id))
+    runs = _runs(options)
+    return open_run(runs, runs.find(options.run_id), stack)
 
 
-def _runs(options: RestoreOptions, stack: ExitStack) -> Runs:
+def _runs(options: RestoreOptions) -> Runs:
     require_root()
     check_journal_directory(options.journal_dir)
     check_lock_directory()
-    return Runs(options.journal_dir, stack)
+    return Runs(options.journal_dir)
 
 
 def judge(entry: Entry, found: Observation) -> str:

@@ -19,7 +19,7 @@ from ._journal import (
 from ._lock import check_lock_directory, checked_lock_timeout, host_lock
 from ._options import checked_count
 from ._policy import checked_path
-from ._runs import KEEP, Keep, newest_ns
+from ._prune import KEEP, Keep, newest_ns, prune
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,12 @@ def refuse_run(options: RunOptions) -> None:
 
 @contextmanager
 def recording(options: RunOptions) -> Iterator[Journal]:
-    """Hold the host's lock, and yield the journal of the run. Raises HostError."""
+    """Hold the host's lock, and yield the journal of the run. Raises HostError.
+
+    A run that has recorded anything removes, at its end, what need not stay.
+    """
     journal = Journal(options.journal_dir, options.run_id, newest_ns=newest_ns)
     with host_lock(options.run_id, options.lock_timeout), closing(journal):
         yield journal
+        if journal.is_of_records():
+            prune(options.journal_dir, options.run_id, options.keep)

@@ -29,13 +29,14 @@ from ansible_collections.logward.permissions.plugins.module_utils._edits import 
 from ansible_collections.logward.permissions.plugins.module_utils._errors import (
     HostError,
 )
+from ansible_collections.logward.permissions.plugins.module_utils._prune import Keep
+from ansible_collections.logward.permissions.plugins.module_utils._recorded import (
+    open_run,
+)
 from ansible_collections.logward.permissions.plugins.module_utils._run import (
     RunOptions,
 )
-from ansible_collections.logward.permissions.plugins.module_utils._runs import (
-    Keep,
-    Runs,
-)
+from ansible_collections.logward.permissions.plugins.module_utils._runs import Runs
 from ansible_collections.logward.permissions.tests.unit.plugins.module_utils import (
     edits as hosts,
 )
@@ -136,7 +137,8 @@ def test_journal_has_what_an_edit_replaces_and_no_more(
     apply_edits(lambda: host.plan()[:1], host.options(), hosts.no_check)
     written = (host.journal / "run-1/0001.jsonl").read_bytes()
     with ExitStack() as stack:
-        ((entry,),) = Runs(str(site / "journal"), stack).open("run-1").batches()
+        run = open_run(Runs(str(site / "journal")), "run-1", stack)
+        ((entry,),) = run.batches()
     assert isinstance(entry, EditEntry)
     assert entry.path == f"{host.etc}/app.conf"
     assert entry.stamp is not None

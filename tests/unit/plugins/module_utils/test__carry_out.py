@@ -36,6 +36,9 @@ from ansible_collections.logward.permissions.plugins.module_utils._journal impor
 from ansible_collections.logward.permissions.plugins.module_utils._policy import (
     parse_policies,
 )
+from ansible_collections.logward.permissions.plugins.module_utils._recorded import (
+    open_run,
+)
 from ansible_collections.logward.permissions.plugins.module_utils._repair import (
     RepairOptions,
     preview,
@@ -150,7 +153,7 @@ def test_both_do_what_one_does(
     assert all(in_half(0, logs, path) for path in paths(first)[65:])
     assert min(len(paths(first)), len(paths(second))) > 100
     with ExitStack() as stack:
-        assert Runs(str(site / "journal"), stack).open("run-1").calls == 1
+        assert open_run(Runs(str(site / "journal")), "run-1", stack).calls == 1
     told = take_back(site, restore_preview)
     assert way_back.state(str(logs)) == repaired
     done = take_back(site)

@@ -33,11 +33,11 @@ from ansible_collections.logward.permissions.plugins.module_utils._errors import
 from ansible_collections.logward.permissions.plugins.module_utils._policy import (
     parse_policies,
 )
+from ansible_collections.logward.permissions.plugins.module_utils._prune import Keep
 from ansible_collections.logward.permissions.plugins.module_utils._repair import (
     RepairOptions,
     repair,
 )
-from ansible_collections.logward.permissions.plugins.module_utils._runs import Keep
 
 SECONDS = float(os.environ.get("LOGWARD_ATTACK_SECONDS", "10"))
 ATTACKERS = 4
