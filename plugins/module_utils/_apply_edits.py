@@ -10,7 +10,9 @@ from typing import Any, Callable
 
 from ._edits import NEW_FILE, Edit, EditEntry, digest, shown, spans
 from ._errors import HostError
-from ._fs import MAX_BYTES, ChangedMeanwhile, ConfigurationFile, exchange
+from ._fs import ChangedMeanwhile
+from ._fs._exchange import exchange
+from ._fs._file import MAX_BYTES, ConfigurationFile
 from ._journal import Journal
 from ._names import display, path_fields
 from ._run import RunOptions, recording, refuse_run

@@ -17,7 +17,8 @@ from ._fs import MissingDirectory, Tree
 from ._host import KernelSettings, read_kernel_settings
 from ._identity import user_name
 from ._judge import judged_inodes
-from ._laravel import application_of_logs, daily_log
+from ._laravel import application_of_logs
+from ._laravel_env import daily_log
 from ._managers._conflicts import (
     NO_MANAGERS,
     Managers,

@@ -8,7 +8,6 @@ file holds, passwords for instance, is told by a digest alone.
 
 from __future__ import annotations
 
-import base64
 import json
 import os
 from collections.abc import Sequence
@@ -20,6 +19,7 @@ from ._access import REGULAR, Inode
 from ._acl import from_mode
 from ._errors import HostError
 from ._fs import Stamp
+from ._journal import as_json, base64_path, base64_text, state_json
 from ._names import display
 
 EDIT = "edit"
@@ -73,6 +73,25 @@ class EditEntry:
     after: str | None
     spans: tuple[Span, ...]
     made: tuple[str, ...] = ()
+
+    def line(self) -> str:
+        """Return it as a journal has it."""
+        return as_json(
+            {
+                "entry": EDIT,
+                "path_b64": base64_path(self.path),
+                "holder": self.holder,
+                "stamp": None if self.stamp is None else list(self.stamp),
+                "inode": json.loads(state_json(self.inode)),
+                "before": self.before,
+                "after": self.after,
+                "spans": [
+                    [each.offset, base64_text(each.removed), base64_text(each.inserted)]
+                    for each in self.spans
+                ],
+                "made": [base64_path(path) for path in self.made],
+            }
+        )
 
 
 def digest(content: bytes | None) -> str | None:
@@ -201,29 +220,3 @@ def _text(lines: bytes) -> str:
     return "".join(
         display(os.fsdecode(line.rstrip(b"\n"))) + "\n" for line in _lines(lines)
     )
-
-
-def as_json(entry: EditEntry, state: object) -> str:
-    """Return the line of a journal; ``state`` is that of ``entry.inode``."""
-    stamp = entry.stamp
-    return json.dumps(
-        {
-            "entry": EDIT,
-            "path_b64": _b64(os.fsencode(entry.path)),
-            "holder": entry.holder,
-            "stamp": None if stamp is None else list(stamp),
-            "inode": state,
-            "before": entry.before,
-            "after": entry.after,
-            "spans": [
-                [span.offset, _b64(span.removed), _b64(span.inserted)]
-                for span in entry.spans
-            ],
-            "made": [_b64(os.fsencode(path)) for path in entry.made],
-        },
-        separators=(",", ":"),
-    )
-
-
-def _b64(value: bytes) -> str:
-    return base64.b64encode(value).decode("ascii")

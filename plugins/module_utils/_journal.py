@@ -25,12 +25,10 @@ import socket
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
-from typing import Any, Callable, NamedTuple
+from typing import Any, Callable, NamedTuple, Protocol
 
 from ._access import Inode
 from ._acl import Acl, encode
-from ._edits import EditEntry
-from ._edits import as_json as edit_as_json
 from ._errors import HostError, OptionError
 from ._fs import (
     Stamp,
@@ -48,6 +46,14 @@ INODE = "inode"
 _RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
+class Recordable(Protocol):
+    """What is about to change, so that the journal must have it before."""
+
+    def line(self) -> str:
+        """Return the line that tells what there was, JSON in ASCII."""
+        ...
+
+
 class Entry(NamedTuple):
     """One inode that is about to change. ``path`` is absolute."""
 
@@ -55,6 +61,15 @@ class Entry(NamedTuple):
     stamp: Stamp
     before: Inode
     after: Inode
+
+    def line(self) -> str:
+        """Return it as a journal has it."""
+        born_ns = "null" if self.stamp.born_ns is None else self.stamp.born_ns
+        return (
+            f'{{"entry":"{INODE}","path_b64":"{base64_path(self.path)}",'
+            f'"device":{self.stamp.device},"ino":{self.stamp.ino},"born_ns":{born_ns},'
+            f'"before":{state_json(self.before)},"after":{state_json(self.after)}}}'
+        )
 
 
 def new_run_id() -> str:
@@ -141,7 +156,7 @@ class Journal:
             self._time_ns,
         )
 
-    def record(self, entries: Sequence[Entry | EditEntry]) -> None:
+    def record(self, entries: Sequence[Recordable]) -> None:
         """Put a batch on disk. HostError if it is not there for certain."""
         try:
             if self._fd is None:
@@ -150,9 +165,9 @@ class Journal:
                         time.time_ns(), self._newest_ns(self._journal_dir) + 1000
                     )
                 self._fd = self._create()
-                self._write(self._fd, [_json(self._header(self._time_ns))])
-            self._write(self._fd, map(_as_json, entries))
-            self._write(self._fd, [_json({"sha256": self._digest.hexdigest()})])
+                self._write(self._fd, [as_json(self._header(self._time_ns))])
+            self._write(self._fd, (each.line() for each in entries))
+            self._write(self._fd, [as_json({"sha256": self._digest.hexdigest()})])
             _sync(self._fd)
         except OSError as error:
             raise HostError(
@@ -201,27 +216,16 @@ def _sync(fd: int) -> None:
         raise OSError(errno.ENOENT, "somebody has removed it")
 
 
-def _json(record: Mapping[str, Any]) -> str:
+def as_json(record: Mapping[str, Any]) -> str:
+    """Return one line, in ASCII."""
     return json.dumps(record, separators=(",", ":"))
 
 
-def _as_json(entry: Entry | EditEntry) -> str:
-    if isinstance(entry, EditEntry):
-        return edit_as_json(entry, json.loads(_state(entry.inode)))
-    stamp = entry.stamp
-    born_ns = "null" if stamp.born_ns is None else stamp.born_ns
-    return (
-        f'{{"entry":"{INODE}","path_b64":"{_b64(os.fsencode(entry.path))}",'
-        f'"device":{stamp.device},"ino":{stamp.ino},"born_ns":{born_ns},'
-        f'"before":{_state(entry.before)},"after":{_state(entry.after)}}}'
-    )
-
-
 @lru_cache(maxsize=4096)
-def _state(inode: Inode) -> str:
+def state_json(inode: Inode) -> str:
     """Return the same text for what is alike, as most of a tree is."""
     acl, default = inode.acl, inode.default_acl
-    return _json(
+    return as_json(
         {
             "kind": inode.kind,
             "uid": inode.uid,
@@ -234,10 +238,16 @@ def _state(inode: Inode) -> str:
 
 
 def _acl_b64(acl: Acl) -> str:
-    return _b64(encode(acl))
+    return base64_text(encode(acl))
 
 
-def _b64(value: bytes) -> str:
+def base64_path(path: str) -> str:
+    """Return a path, whose bytes may be any, in ASCII."""
+    return base64_text(os.fsencode(path))
+
+
+def base64_text(value: bytes) -> str:
+    """Return bytes in ASCII."""
     return base64.b64encode(value).decode("ascii")
 
 

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
-from ._laravel import env_words
+from ._laravel_env import env_words
 from ._php import UNKNOWN, Call, Unknown, Value, returned_array
 from ._writers._files import read_text
 

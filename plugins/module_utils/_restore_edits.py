@@ -10,14 +10,9 @@ from dataclasses import dataclass
 
 from ._apply_edits import entry_of
 from ._edits import Edit, EditEntry, digest, shown, undone
-from ._fs import (
-    ChangedMeanwhile,
-    ConfigurationFile,
-    Refused,
-    discard_leftover,
-    exchange,
-    remove_empty,
-)
+from ._fs import ChangedMeanwhile
+from ._fs._exchange import discard_leftover, exchange, remove_empty
+from ._fs._file import ConfigurationFile, Refused
 from ._journal import Journal
 
 RESTORE, AS_BEFORE = "restore", "as_before"

@@ -1,6 +1,10 @@
 # Copyright: Logward contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The only package that touches inodes, and only through descriptors."""
+"""The only package that touches inodes, and only through descriptors.
+
+What becomes of configuration files is in ``_file`` and ``_exchange``, which modules
+that only look at log directories, and repair them, do not ship.
+"""
 
 from __future__ import annotations
 
@@ -15,8 +19,6 @@ from ._apply import (
     same_permissions,
 )
 from ._cwd import own_descriptors, working_directory
-from ._exchange import discard_leftover, exchange, remove_empty
-from ._file import MAX_BYTES, ConfigurationFile, Present, Refused
 from ._inode import (
     Known,
     Observation,
@@ -41,18 +43,14 @@ from ._walk import HALVES, MOST_AT_ONCE, WHOLE, Listing, Share, Visit, Walk, is_
 
 __all__ = [
     "HALVES",
-    "MAX_BYTES",
     "MOST_AT_ONCE",
     "WHOLE",
     "ChangedMeanwhile",
-    "ConfigurationFile",
     "Known",
     "Listing",
     "MissingDirectory",
     "Observation",
     "Paths",
-    "Present",
-    "Refused",
     "Share",
     "Stamp",
     "Tree",
@@ -62,8 +60,6 @@ __all__ = [
     "change_near",
     "check_private_directory",
     "copy_up",
-    "discard_leftover",
-    "exchange",
     "find_private_directory",
     "has_capability",
     "is_gone",
@@ -76,7 +72,6 @@ __all__ = [
     "own_descriptors",
     "proc_path",
     "read_mounts",
-    "remove_empty",
     "same_bytes",
     "same_permissions",
     "seems_without_capability",

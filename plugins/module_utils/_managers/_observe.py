@@ -4,7 +4,8 @@
 
 from __future__ import annotations
 
-from .._laravel import application_of_logs, daily_log
+from .._laravel import application_of_logs
+from .._laravel_env import daily_log
 from .._survey import Survey
 from ._conflicts import LogFile, Logs, coming_names
 

@@ -16,7 +16,6 @@ from ansible_collections.logward.permissions.plugins.module_utils._edits import 
     Edit,
     EditEntry,
     Span,
-    as_json,
     digest,
     merged,
     shown,
@@ -95,7 +94,7 @@ def test_other_lines_are_neither_kept_nor_shown() -> None:
     before = SECRET + b"umask=022\n" + SECRET + b"x=1\n" + SECRET
     after = SECRET + b"umask=002\n" + SECRET + b"x=2\n" + SECRET
     edit = Edit(PATH, before, after)
-    line = json.loads(as_json(entry_of(edit), {}))
+    line = json.loads(entry_of(edit).line())
     assert line["spans"] == [
         [20, "dW1hc2s9MDIyCg==", "dW1hc2s9MDAyCg=="],
         [50, "eD0xCg==", "eD0yCg=="],
@@ -202,12 +201,19 @@ def test_line_of_the_journal() -> None:
         (Span(0, b"", b"x\n"),),
         ("/etc/a", "/etc/a/b"),
     )
-    assert json.loads(as_json(entry, {"uid": 0})) == {
+    assert json.loads(entry.line()) == {
         "entry": "edit",
         "path_b64": "L2V0Yy//LmNvbmY=",
         "holder": 64001,
         "stamp": [10, 11, None],
-        "inode": {"uid": 0},
+        "inode": {
+            "kind": "file",
+            "uid": 0,
+            "gid": 0,
+            "mode": 0o644,
+            "access_acl": None,
+            "default_acl": None,
+        },
         "before": None,
         "after": "73cb3858a687a8494ca3323053016282f3dad39d42cf62ca4e79dda2aac7d9ac",
         "spans": [[0, "", "eAo="]],

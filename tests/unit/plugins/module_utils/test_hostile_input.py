@@ -21,15 +21,17 @@ from ansible_collections.logward.permissions.plugins.module_utils._errors import
     HostError,
 )
 from ansible_collections.logward.permissions.plugins.module_utils._fs import (
+    check_private_directory,
+)
+from ansible_collections.logward.permissions.plugins.module_utils._fs._file import (
     ConfigurationFile,
     Refused,
-    check_private_directory,
 )
 from ansible_collections.logward.permissions.plugins.module_utils._fs._inode import (
     ACCESS_XATTR,
     DEFAULT_XATTR,
 )
-from ansible_collections.logward.permissions.plugins.module_utils._laravel import (
+from ansible_collections.logward.permissions.plugins.module_utils._laravel_env import (
     daily_log,
 )
 from ansible_collections.logward.permissions.plugins.module_utils._managers import (

@@ -24,10 +24,14 @@ from ansible_collections.logward.permissions.plugins.module_utils._errors import
 )
 from ansible_collections.logward.permissions.plugins.module_utils._fs import (
     ChangedMeanwhile,
-    ConfigurationFile,
     _exchange,
+)
+from ansible_collections.logward.permissions.plugins.module_utils._fs._exchange import (
     exchange,
     remove_empty,
+)
+from ansible_collections.logward.permissions.plugins.module_utils._fs._file import (
+    ConfigurationFile,
 )
 
 NEW = Inode(REGULAR, 0, 0, 0, from_mode(0o644))

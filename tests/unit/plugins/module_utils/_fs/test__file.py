@@ -13,7 +13,7 @@ from typing import Callable
 
 import pytest
 
-from ansible_collections.logward.permissions.plugins.module_utils._fs import (
+from ansible_collections.logward.permissions.plugins.module_utils._fs._file import (
     MAX_BYTES,
     ConfigurationFile,
     Refused,
