@@ -121,7 +121,7 @@ class Journal:
         journal_dir: str,
         run_id: str,
         restores: str | None = None,
-        newest_ns: Callable[[str], int] = lambda _journal_dir: 0,
+        newest_ns: Callable[[], int] = lambda: 0,
         time_ns: int = 0,
     ) -> None:
         """Name the run. Raises nothing: the first batch opens the file."""
@@ -161,9 +161,7 @@ class Journal:
         try:
             if self._fd is None:
                 if not self._time_ns:
-                    self._time_ns = max(
-                        time.time_ns(), self._newest_ns(self._journal_dir) + 1000
-                    )
+                    self._time_ns = max(time.time_ns(), self._newest_ns() + 1000)
                 self._fd = self._create()
                 self._write(self._fd, [as_json(self._header(self._time_ns))])
             self._write(self._fd, (each.line() for each in entries))

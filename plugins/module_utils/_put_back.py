@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 from ._edits import EditEntry
 from ._errors import HostError
+from ._history import History
 from ._journal import Journal, new_run_id
-from ._prune import newest_ns
 from ._recorded import open_run
 from ._restore_edits import AS_BEFORE, RESTORE, EditRestore
 from ._runs import NoSuchRun, Runs
@@ -40,7 +40,8 @@ def put_back(run_id: str, journal_dir: str, paths: Collection[str]) -> PutBack:
             run = open_run(runs, runs.find(run_id), stack)
         except NoSuchRun:
             return PutBack()
-        journal = Journal(journal_dir, new_run_id(), run.run_id, newest_ns)
+        history = History(journal_dir)
+        journal = Journal(journal_dir, new_run_id(), run.run_id, history.newest_ns)
         stack.enter_context(closing(journal))
         edits = EditRestore(journal)
         for batch in run.batches():

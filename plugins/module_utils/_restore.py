@@ -35,6 +35,7 @@ from ._fs import (
     read_mounts,
     same_bytes,
 )
+from ._history import History
 from ._host import require_root
 from ._journal import (
     LATEST,
@@ -48,7 +49,6 @@ from ._lock import check_lock_directory, checked_lock_timeout, host_lock
 from ._names import display, path_fields
 from ._plan import change_refusal
 from ._policy import checked_path
-from ._prune import newest_ns
 from ._recorded import Run, open_run
 from ._restore_edits import AS_BEFORE, RESTORE, EditRestore
 from ._runs import Runs
@@ -91,7 +91,8 @@ def restore(options: RestoreOptions) -> dict[str, Any]:
         _runs(options).find(options.run_id)  # or there is nothing to lock for
         stack.enter_context(host_lock(own_id, options.lock_timeout))
         run = _found(options, stack)
-        journal = Journal(options.journal_dir, own_id, run.run_id, newest_ns)
+        history = History(options.journal_dir)
+        journal = Journal(options.journal_dir, own_id, run.run_id, history.newest_ns)
         stack.enter_context(closing(journal))
         back = _Restore(run, journal)
         result = back.run()

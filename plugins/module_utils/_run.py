@@ -9,6 +9,7 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from ._history import KEEP, History, Keep
 from ._host import require_root
 from ._journal import (
     Journal,
@@ -19,7 +20,6 @@ from ._journal import (
 from ._lock import check_lock_directory, checked_lock_timeout, host_lock
 from ._options import checked_count
 from ._policy import checked_path
-from ._prune import KEEP, Keep, newest_ns, prune
 
 
 @dataclass(frozen=True)
@@ -56,8 +56,9 @@ def recording(options: RunOptions) -> Iterator[Journal]:
 
     A run that has recorded anything removes, at its end, what need not stay.
     """
-    journal = Journal(options.journal_dir, options.run_id, newest_ns=newest_ns)
+    history = History(options.journal_dir)
+    journal = Journal(options.journal_dir, options.run_id, newest_ns=history.newest_ns)
     with host_lock(options.run_id, options.lock_timeout), closing(journal):
         yield journal
         if journal.is_of_records():
-            prune(options.journal_dir, options.run_id, options.keep)
+            history.prune(options.run_id, options.keep)

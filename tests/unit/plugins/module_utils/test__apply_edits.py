@@ -29,7 +29,7 @@ from ansible_collections.logward.permissions.plugins.module_utils._edits import 
 from ansible_collections.logward.permissions.plugins.module_utils._errors import (
     HostError,
 )
-from ansible_collections.logward.permissions.plugins.module_utils._prune import Keep
+from ansible_collections.logward.permissions.plugins.module_utils._history import Keep
 from ansible_collections.logward.permissions.plugins.module_utils._recorded import (
     open_run,
 )

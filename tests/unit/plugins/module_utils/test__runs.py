@@ -12,8 +12,8 @@ import pytest
 from ansible_collections.logward.permissions.plugins.module_utils._errors import (
     LogwardError,
 )
-from ansible_collections.logward.permissions.plugins.module_utils._prune import (
-    newest_ns,
+from ansible_collections.logward.permissions.plugins.module_utils._history import (
+    History,
 )
 from ansible_collections.logward.permissions.plugins.module_utils._runs import (
     NoSuchRun,
@@ -50,16 +50,16 @@ def test_latest_is_the_newest_when_the_clock_was_set(
     site: Path, runs: Runs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     journal = str(site / "journal")
-    assert newest_ns(journal) == 0
+    assert History(journal).newest_ns() == 0
     days = (20_000, 50_000, 19_999, 19_999, 20_001)  # days since 1970
     for run_id, day in zip("ebdac", days):
         monkeypatch.setattr(time, "time_ns", lambda day=day: day * 86_400 * 10**9)
-        journals.write(site, run_id, newest_ns=newest_ns)
+        journals.write(site, run_id, newest_ns=History(journal).newest_ns)
         assert runs.find("latest") == run_id
     assert [name for name, _header in runs.newest_first()] == list("cadbe")
-    assert newest_ns(journal) == 50_000 * 86_400 * 10**9 + 3000
+    assert History(journal).newest_ns() == 50_000 * 86_400 * 10**9 + 3000
     (site / "journal/c/0001.jsonl").write_text("{}\n")
-    assert newest_ns(journal) == 0
+    assert History(journal).newest_ns() == 0
 
 
 def test_what_is_no_run_is_passed_over(site: Path, runs: Runs, file: Path) -> None:

@@ -30,10 +30,10 @@ from ansible_collections.logward.permissions.plugins.module_utils import _survey
 from ansible_collections.logward.permissions.plugins.module_utils._errors import (
     OptionError,
 )
+from ansible_collections.logward.permissions.plugins.module_utils._history import Keep
 from ansible_collections.logward.permissions.plugins.module_utils._policy import (
     parse_policies,
 )
-from ansible_collections.logward.permissions.plugins.module_utils._prune import Keep
 from ansible_collections.logward.permissions.plugins.module_utils._repair import (
     RepairOptions,
     repair,

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.logward.permissions.plugins.module_utils._prune import (
+from ansible_collections.logward.permissions.plugins.module_utils._history import (
+    History,
     Keep,
-    prune,
     superfluous,
 )
 from ansible_collections.logward.permissions.plugins.module_utils._record import Header
@@ -77,9 +77,9 @@ def test_oldest_runs_are_removed_and_never_the_own(site: Path) -> None:
     (site / "journal/note").write_text("")
     (site / "journal/.removed-x").mkdir()
     (site / "journal/.removed-x/0001.jsonl").write_text("what a crash has left")
-    prune(str(site / "journal"), "own", Keep(3, 1))
+    History(str(site / "journal")).prune("own", Keep(3, 1))
     assert sorted(os.listdir(site / "journal")) == ["b", "c", "note", "own"]
-    prune(str(site / "journal"), "own", Keep(0, 0))
+    History(str(site / "journal")).prune("own", Keep(0, 0))
     assert sorted(os.listdir(site / "journal")) == ["note", "own"]
     with ExitStack() as stack:
         own = open_run(Runs(str(site / "journal")), "own", stack)
@@ -91,12 +91,12 @@ def test_nothing_is_removed_where_a_run_is_not_as_it_was_written(
 ) -> None:
     journals.write(site, "own")
     file.write_text("{}\n")
-    prune(str(site / "journal"), "own", Keep(0, 0))
+    History(str(site / "journal")).prune("own", Keep(0, 0))
     assert file.exists()
 
 
 def test_pruning_leaves_no_descriptor_open(site: Path, file: Path) -> None:
     descriptors = os.listdir("/proc/self/fd")
-    prune(str(site / "journal"), "own", Keep(0, 0))
+    History(str(site / "journal")).prune("own", Keep(0, 0))
     assert not file.exists()
     assert os.listdir("/proc/self/fd") == descriptors
