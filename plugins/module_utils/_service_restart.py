@@ -116,7 +116,7 @@ def restart(options: RestartOptions) -> dict[str, Any]:
 
     Raises OptionError before anything is touched, and RestartFailed in the end.
     """
-    restarts = _prepared(options)
+    restarts = _prepared(replace(options, planned_umask=None))
     with host_lock(options.run_id or new_run_id(), options.lock_timeout):
         return restarts.result([restarts.handle(each) for each in restarts.services])
 
@@ -169,8 +169,7 @@ class _Restarts:
 
     def looked_at(self) -> list[_Due]:
         """Return what is due, or will be with the planned umask; touches nothing."""
-        planned = self._options.planned_umask
-        return [self._look(each, planned) for each in self.services]
+        return [self._look(each) for each in self.services]
 
     def handle(self, service: Service) -> _Outcome:
         """Look at a service, and do what is due now, unless an earlier one failed."""
@@ -211,13 +210,11 @@ class _Restarts:
             raise RestartFailed(". ".join(failures), result)
         return result
 
-    def _look(self, service: Service, planned: int | None = None) -> _Due:
+    def _look(self, service: Service) -> _Due:
         try:
             control = self._controls.of(service)
             state = self._at_rest(control)
-            configured = service.configured()
-            if planned is not None:
-                configured = replace(configured, umask=planned)
+            configured = self._configured(service)
             condition = condition_of(state, configured, service.rules)
             decision = decide(self._options.mode, condition)
             problem = None
@@ -232,6 +229,10 @@ class _Restarts:
             service.name, decision, state.running, state.running, problem=problem
         )
         return _Due(outcome, service, control, state)
+
+    def _configured(self, service: Service) -> Configured:
+        configured, umask = service.configured(), self._options.planned_umask
+        return configured if umask is None else replace(configured, umask=umask)
 
     def _at_rest(self, control: Control) -> State:
         """Return how a service is, once it does not come up by itself any more."""
@@ -279,7 +280,7 @@ class _Restarts:
         self, service: Service, control: Control, action: str, before: State
     ) -> State:
         """Wait until a service is back from an action. HostError where it is not."""
-        configured = service.configured()
+        configured = self._configured(service)
         deadline = time.monotonic() + self._options.timeout
         steady = _RELOADED_SECONDS if action == RELOAD else 0.0
         since: float | None = None
