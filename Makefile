@@ -110,7 +110,7 @@ FEWER := PROMISES=100 KILLS=6 ATTACK_SECONDS=3
 SAME := SEED=1
 .PHONY: test
 test:
-	@tests/steps images lint sanity 'unit $(SAME)' debian \
+	@tests/steps images lint sanity 'unit $(SAME) KILLS=200' debian \
 	    'unit SUITE=bullseye $(SAME) $(FEWER)' \
 	    'unit SUITE=forky $(SAME) $(FEWER)' core \
 	    'molecule SUITE=bookworm' 'molecule SUITE=trixie'
@@ -118,7 +118,7 @@ test:
 .PHONY: test-all
 test-all:
 	@tests/steps test 'unit SUITE=bullseye' 'unit SUITE=trixie' \
-	    'unit SUITE=forky' 'unit PROMISES=2000 KILLS=200' fuzz \
+	    'unit SUITE=forky' 'unit PROMISES=2000' fuzz \
 	    'molecule SCENARIO=lasting SUITE=bookworm ROUNDS=10 LOADS=10' \
 	    'molecule SCENARIO=lasting SUITE=trixie ROUNDS=10 LOADS=10' \
 	    'molecule SUITE=bullseye'

@@ -51,7 +51,6 @@ class Recordable(Protocol):
 
     def line(self) -> str:
         """Return the line that tells what there was, JSON in ASCII."""
-        ...
 
 
 class Entry(NamedTuple):
