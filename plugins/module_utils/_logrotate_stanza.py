@@ -35,6 +35,9 @@ _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 #: Some hundred bytes for each log. Mistakes come first, and must not be lost.
 _MOST_SAID = 64 * 1024 * 1024
 _ERROR = re.compile(r"^error: (.*)$", re.MULTILINE)
+#: What comes before it is about the configuration, what comes after about the logs,
+#: whose names can look like an error.
+_LOGS = re.compile(r"^Handling [0-9]+ logs$", re.MULTILINE)
 _LINE = re.compile(r":\d+(?= )")
 _INCLUDE = re.compile(rb"^([ \t]*include[ \t]*=?[ \t]*)(/.*)$", re.MULTILINE)
 #: logrotate makes an olddir even where it is only asked what it would do.
@@ -180,11 +183,14 @@ class _Change:
         files = self._configuration.files
         before = _judged(self._options.configuration, files, ())
         after = _judged(self._options.configuration, files, edits)
-        known = frozenset(before)
-        worse = [each for each in after if each not in known]
+        known = {*before.configuration, *before.logs}
+        found = (*after.configuration, *after.logs)
+        worse = [each for each in found if each not in known]
         edited = [display(edit.path) for edit in edits]
         broken = [
-            each for each in after if any(_is_about(path, each) for path in edited)
+            each
+            for each in after.configuration
+            if any(_is_about(path, each) for path in edited)
         ]
         if worse or broken:
             raise HostError(
@@ -264,8 +270,16 @@ def _edits(by_stanza: Mapping[Stanza, Sequence[str]]) -> list[Edit]:
     ]
 
 
-def _judged(path: str, files: Sequence[str], edits: Sequence[Edit]) -> list[str]:
-    """Return what ``logrotate -d`` calls errors, the lines' numbers left out."""
+@dataclass(frozen=True)
+class _Errors:
+    """What ``logrotate -d`` calls errors, the lines' numbers left out."""
+
+    configuration: tuple[str, ...]
+    logs: tuple[str, ...]
+
+
+def _judged(path: str, files: Sequence[str], edits: Sequence[Edit]) -> _Errors:
+    """Return what is wrong with a configuration, and with what it is about."""
     with copied("/", files, edits) as copy:
         for each in dict.fromkeys((*files, *(edit.path for edit in edits))):
             _lead_into(copy, f"{copy}{each}")
@@ -277,8 +291,12 @@ def _judged(path: str, files: Sequence[str], edits: Sequence[Edit]) -> list[str]
                 f"{display(path)}, so that it cannot be told what is wrong with it. "
                 "Remove old logs, or edit the stanza by hand"
             )
-        errors = _ERROR.findall(answer.output.replace(copy, ""))
-    return [_LINE.sub("", each) for each in errors]
+        configuration, *logs = _LOGS.split(answer.output.replace(copy, ""), maxsplit=1)
+    return _Errors(_errors(configuration), _errors("".join(logs)))
+
+
+def _errors(output: str) -> tuple[str, ...]:
+    return tuple(_LINE.sub("", each) for each in _ERROR.findall(output))
 
 
 def _lead_into(copy: str, path: str) -> None:

@@ -288,6 +288,15 @@ def test_logrotate_says_too_much(
     assert path.read_bytes() == before
 
 
+def test_a_log_whose_name_looks_like_a_mistake(logs: Path, place: Path) -> None:
+    path = written(logs, place, "@/*.log {\n}\n")
+    (logs / f"x\nerror: {path.name} 1: no.log").touch()
+    assert edit_stanzas(parse_stanza_options(params(logs, place)))["changed"]
+    command = ["logrotate", "-d", f"{place}/logrotate.conf"]
+    said = subprocess.run(command, capture_output=True, text=True, check=False).stderr
+    assert f"\nerror: {path.name} 1: no.log" in said
+
+
 def test_a_mistake_elsewhere_stays_what_it_was(logs: Path, place: Path) -> None:
     written(logs, place, "/no/such.log {\n rotate x\n}\n", "broken")
     path = written(logs, place, STANZA)
