@@ -75,7 +75,7 @@ def _refuse(edit: Edit) -> None:
 
 def _found(edit: Edit) -> ConfigurationFile:
     """Look at a file; raise where it is not what the edit was made for."""
-    file = ConfigurationFile(edit.path, edit.holder)
+    file = ConfigurationFile(edit.path)
     if (file.present.content if file.present else None) != edit.before:
         file.close()
         raise ChangedMeanwhile(
@@ -96,7 +96,6 @@ def entry_of(edit: Edit, file: ConfigurationFile) -> EditEntry:
     observed = file.present.observed if file.present else None
     return EditEntry(
         edit.path,
-        edit.holder,
         observed.stamp if observed else None,
         observed.inode if observed else NEW_FILE,
         digest(edit.before),

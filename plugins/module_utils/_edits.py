@@ -36,14 +36,11 @@ class Edit:
 
     ``path`` is absolute, without a symbolic link in it. ``before`` is what was
     read, None where there was no file; ``after`` is None where it is removed.
-    ``holder`` is the uid of the application whose file it is and whose directory
-    it lies in, 0 for what must be root's alone.
     """
 
     path: str
     before: bytes | None
     after: bytes | None
-    holder: int = 0
 
 
 @dataclass(frozen=True)
@@ -66,7 +63,6 @@ class EditEntry:
     """
 
     path: str
-    holder: int
     stamp: Stamp | None
     inode: Inode
     before: str | None
@@ -80,7 +76,6 @@ class EditEntry:
             {
                 "entry": EDIT,
                 "path_b64": base64_path(self.path),
-                "holder": self.holder,
                 "stamp": None if self.stamp is None else list(self.stamp),
                 "inode": json.loads(state_json(self.inode)),
                 "before": self.before,
@@ -175,7 +170,7 @@ def _both(one: Edit, other: Edit) -> Edit:
         parts += [content[end : span.offset], span.inserted]
         end = span.offset + len(span.removed)
     after = b"".join([*parts, content[end:]])
-    return Edit(one.path, one.before, after, one.holder)
+    return Edit(one.path, one.before, after)
 
 
 def _contradiction(edit: Edit) -> HostError:

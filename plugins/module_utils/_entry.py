@@ -42,7 +42,6 @@ _STATE: Types = {
 _EDIT: Types = {
     "entry": (str,),
     "path_b64": (str,),
-    "holder": (int,),
     "stamp": (list, _NONE),
     "inode": (dict,),
     "before": (str, _NONE),
@@ -72,11 +71,10 @@ def _edit_entry(fields: Mapping[str, Any]) -> EditEntry:
     if before == after:
         raise Malformed("has an edit that changes nothing")
     inode = _state(fields["inode"])
-    if inode.kind != REGULAR or not 0 <= fields["holder"] < _NO_ID:
-        raise Malformed("edits something else than a file, or one of nobody's")
+    if inode.kind != REGULAR:
+        raise Malformed("edits something else than a file")
     return EditEntry(
         _path(fields["path_b64"]),
-        fields["holder"],
         None if fields["stamp"] is None else Stamp(*_items(fields["stamp"], _STAMP)),
         inode,
         before,

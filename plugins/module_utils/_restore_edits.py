@@ -47,7 +47,7 @@ class EditRestore:
     def undo(self, entry: EditEntry) -> Undone:
         """Take one edit back, or leave it alone. Raises HostError."""
         try:
-            with closing(ConfigurationFile(entry.path, entry.holder)) as file:
+            with closing(ConfigurationFile(entry.path)) as file:
                 return self._undo(entry, file)
         except Refused as error:
             return Undone(error.reason)
@@ -58,7 +58,7 @@ class EditRestore:
         content = self._content(file)
         verdict = judge_edit(entry, content)
         if verdict == RESTORE:
-            edit = Edit(entry.path, content, undone(entry, content), entry.holder)
+            edit = Edit(entry.path, content, undone(entry, content))
             self._make(edit, entry, file)
             return Undone(verdict, shown(edit))
         if verdict == AS_BEFORE and self._journal is not None:

@@ -93,7 +93,7 @@ def _put(file: ConfigurationFile, content: bytes, permissions: Inode) -> None:
         finally:
             os.close(fd)
         sync_directory(directory)
-    with closing(ConfigurationFile(file.path, file.holder)) as now:
+    with closing(ConfigurationFile(file.path)) as now:
         if now.present is None or not _same_file(now.present, written):
             raise HostError(
                 f"{display(file.path)} is not what was written: others exchanged it "

@@ -66,17 +66,14 @@ class Present:
 class Parent:
     """The directory of a file that is there or is to be made, pinned.
 
-    ``holder`` is the uid of whoever else, beside root, may own the file and may
-    write where it lies; 0 for what must be root's alone. ``missing`` are the
-    directories that are not there, the outermost first; ``directory`` is a
-    descriptor of the last one that is.
+    ``missing`` are the directories that are not there, the outermost first;
+    ``directory`` is a descriptor of the last one that is.
     """
 
-    def __init__(self, path: str, holder: int = 0) -> None:
+    def __init__(self, path: str) -> None:
         """Pin the directory of ``path`` (absolute). Raises Refused."""
         self.path = path
         self.name = os.path.basename(path)
-        self.holder = holder
         self.mounts = read_mounts()
         self.missing: tuple[str, ...] = ()
         self._opened = ExitStack()
@@ -107,16 +104,16 @@ class Parent:
             entered = self._observe(child).inode
             sticky_and_safe = inode.special & STICKY and entered.uid == 0
             if others_create(inode) and not sticky_and_safe:
-                self._refuse_open(at)
+                raise self._open_to_others(at)
             at, fd, inode = below, child, entered
             if inode.uid != 0:
-                self._refuse_open(at)
+                raise self._open_to_others(at)
         self._refuse_directory(at, inode)
         return fd
 
     def _refuse_directory(self, at: str, inode: Inode) -> None:
         if others_create(inode):
-            self._refuse_open(at)
+            raise self._open_to_others(at)
         if inode.immutable or inode.append_only:
             raise self._refused(
                 "immutable", f"cannot be exchanged: {display(at)} is {_flags(inode)}"
@@ -128,14 +125,12 @@ class Parent:
                 "run again",
             )
 
-    def _refuse_open(self, at: str) -> None:
-        """Refuse what others can exchange, unless one of them may."""
-        if not self.holder:
-            raise self._refused(
-                "open_to_others",
-                f"is not root's alone: others can exchange what is in {display(at)}. "
-                f"Run: chown root {display(at)}; chmod go-w {display(at)}",
-            )
+    def _open_to_others(self, at: str) -> Refused:
+        return self._refused(
+            "open_to_others",
+            f"is not root's alone: others can exchange what is in {display(at)}. "
+            f"Run: chown root {display(at)}; chmod go-w {display(at)}",
+        )
 
     def _enter(self, fd: int, component: str, below: str) -> int | None:
         try:
@@ -169,9 +164,9 @@ class Parent:
 class ConfigurationFile(Parent):
     """A file that root is to edit; ``present`` is None where there is none yet."""
 
-    def __init__(self, path: str, holder: int = 0) -> None:
+    def __init__(self, path: str) -> None:
         """Look at ``path`` (absolute). Raises Refused; changes nothing."""
-        super().__init__(path, holder)
+        super().__init__(path)
         try:
             self.present = None if self.missing else self.look()
         except BaseException:
@@ -211,7 +206,13 @@ class ConfigurationFile(Parent):
                 f"has an ACL of more than {MAX_ENTRIES} entries, which an edit does "
                 "not keep. Run: setfacl -b",
             )
-        self._refuse_owner(inode)
+        if inode.uid != 0 or others_write(inode):
+            path = display(self.path)
+            raise self._refused(
+                "open_to_others",
+                "can be written by others than root. "
+                f"Run: chown root {path}; chmod go-w {path}",
+            )
         if inode.immutable or inode.append_only:
             raise self._refused("immutable", f"is {_flags(inode)}. Run: chattr -i -a")
         if has_capability(fd) or inode.special & (SETUID | SETGID):
@@ -220,25 +221,6 @@ class ConfigurationFile(Parent):
             )
         if observed.mount_id != self._observe(self.directory).mount_id:
             raise self._refused("mount", "is a mount of its own. Edit its source")
-
-    def _refuse_owner(self, inode: Inode) -> None:
-        if self.holder:
-            # A secret of root's could have been renamed to it.
-            if inode.uid != self.holder and not self._in_roots_directory(inode):
-                raise self._refused(
-                    "foreign_owner", "belongs to somebody else than its application"
-                )
-        elif inode.uid != 0 or others_write(inode):
-            path = display(self.path)
-            raise self._refused(
-                "open_to_others",
-                "can be written by others than root. "
-                f"Run: chown root {path}; chmod go-w {path}",
-            )
-
-    def _in_roots_directory(self, inode: Inode) -> bool:
-        directory = self._observe(self.directory).inode
-        return inode.uid == 0 == directory.uid and not others_create(directory)
 
     def _read(self, fd: int) -> bytes:
         with open(os.open(proc_path(fd), _READ), "rb") as file:

@@ -67,10 +67,10 @@ class Host:
             self.edit("gone/old.conf", None),
         ]
 
-    def edit(self, name: str, after: bytes | None, holder: int = 0) -> Edit:
+    def edit(self, name: str, after: bytes | None) -> Edit:
         path = self.etc / name
         before = path.read_bytes() if path.exists() else None
-        return Edit(str(path), before, after, holder)
+        return Edit(str(path), before, after)
 
     def options(self, run_id: str = "run-1") -> RunOptions:
         return RunOptions(run_id, str(self.journal), lock_timeout=0)

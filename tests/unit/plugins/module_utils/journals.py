@@ -49,7 +49,6 @@ DEEP = LOG._replace(
 DEFAULT = LOGS._replace(before=replace(LOGS.before, default_acl=MINIMAL))
 EDITED = EditEntry(
     "/etc/app.conf",
-    64001,
     Stamp(10, 11, None),
     replace(LOG.before, gid=3),
     "0" * 64,
@@ -58,7 +57,6 @@ EDITED = EditEntry(
 )
 MADE = EditEntry(
     "/etc/a/b/\udcff",
-    0,
     None,
     LOG.after,
     None,

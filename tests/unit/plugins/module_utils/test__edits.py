@@ -57,7 +57,6 @@ SPANS = {
 def entry_of(edit: Edit) -> EditEntry:
     return EditEntry(
         edit.path,
-        0,
         None,
         NEW_FILE,
         digest(edit.before),
@@ -193,7 +192,6 @@ def test_edits_of_what_the_file_held_at_different_times() -> None:
 def test_line_of_the_journal() -> None:
     entry = EditEntry(
         "/etc/\udcff.conf",
-        64001,
         Stamp(10, 11, None),
         NEW_FILE,
         None,
@@ -204,7 +202,6 @@ def test_line_of_the_journal() -> None:
     assert json.loads(entry.line()) == {
         "entry": "edit",
         "path_b64": "L2V0Yy//LmNvbmY=",
-        "holder": 64001,
         "stamp": [10, 11, None],
         "inode": {
             "kind": "file",

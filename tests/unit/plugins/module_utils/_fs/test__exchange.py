@@ -47,8 +47,8 @@ def conf(site: Path) -> Path:
     return path
 
 
-def put(path: Path, content: bytes | None, holder: int = 0) -> None:
-    with closing(ConfigurationFile(str(path), holder)) as file:
+def put(path: Path, content: bytes | None) -> None:
+    with closing(ConfigurationFile(str(path))) as file:
         exchange(file, content, NEW)
 
 
@@ -84,19 +84,6 @@ def test_new_file_in_new_directories(site: Path) -> None:
 def test_removal(conf: Path) -> None:
     put(conf, None)
     assert list(conf.parent.iterdir()) == []
-
-
-def test_file_of_an_application_stays_its_own(conf: Path) -> None:
-    for path in (conf, conf.parent):
-        os.chown(path, 64001, 64001)
-    conf.chmod(0o600)
-    put(conf, CONTENT, 64001)
-    status = conf.stat()
-    assert (status.st_uid, status.st_gid, status.st_mode & 0o7777) == (
-        *(64001, 64001),
-        0o600,
-    )
-    assert conf.read_bytes() == CONTENT
 
 
 def _write(conf: Path) -> None:
@@ -171,20 +158,16 @@ def test_file_that_appeared_meanwhile_stays(conf: Path) -> None:
 def test_exchanged_temporary_file_is_noticed(
     conf: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The application whose directory it is may do that; it gains nothing."""
-    for path in (conf, conf.parent):
-        os.chown(path, 64001, 64001)
     real = os.rename
 
     def rename(source: str, *arguments: Any, **more: Any) -> None:
         (conf.parent / source).unlink()
         (conf.parent / source).write_bytes(b"attack\n")
-        os.chown(conf.parent / source, 64001, 64001)
         real(source, *arguments, **more)
 
     monkeypatch.setattr(os, "rename", rename)
     with pytest.raises(HostError, match="is not what was written: others exchanged"):
-        put(conf, CONTENT, 64001)
+        put(conf, CONTENT)
 
 
 @pytest.mark.parametrize("call", ["write", "fsync", "rename", "setxattr", "chown"])

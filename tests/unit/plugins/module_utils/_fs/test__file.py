@@ -19,7 +19,6 @@ from ansible_collections.logward.permissions.plugins.module_utils._fs._file impo
     Refused,
 )
 
-APPLICATION = 64001
 Shell = Callable[[str], None]
 
 
@@ -36,8 +35,8 @@ def shell(site: Path) -> Iterator[Shell]:
     run("chattr -Rf -i -a . || true")
 
 
-def look(path: Path, holder: int = 0) -> bytes | None:
-    with closing(ConfigurationFile(str(path), holder)) as file:
+def look(path: Path) -> bytes | None:
+    with closing(ConfigurationFile(str(path))) as file:
         return file.present.content if file.present else None
 
 
@@ -185,39 +184,3 @@ def test_link_is_answered_with_the_path_to_use(site: Path, shell: Shell) -> None
         f"{site}/etc/app/app.conf goes through a symbolic link, {site}/etc/app. "
         f"Use {site}/etc/b/app.conf"
     )
-
-
-# A file of an application, in a directory of the application
-
-
-@pytest.mark.parametrize(
-    "commands",
-    [
-        "chown -R 64001 app",
-        "chown -R 64001 .; chmod 0777 . app",
-        "chown 64001 app/app.conf; chmod 0666 app/app.conf",
-        "chmod 0640 app/app.conf; chgrp 64001 app/app.conf",
-    ],
-)
-def test_holder_may_own_and_write(site: Path, shell: Shell, commands: str) -> None:
-    shell(commands)
-    assert look(site / "etc/app/app.conf", APPLICATION) == b"umask=022\n"
-
-
-@pytest.mark.parametrize(
-    ("commands", "reason"),
-    [
-        ("chown 64001 app", "foreign_owner"),
-        ("chmod 0777 app", "foreign_owner"),
-        ("chown 64001 app; chown 64002 app/app.conf", "foreign_owner"),
-        ("chown 64001 app app/app.conf; ln app/app.conf app/b", "hard_link"),
-        ("chown 64001 app; mv app/app.conf x; ln -s ../x app/app.conf", "exchanged"),
-    ],
-)
-def test_holder_gets_nobody_elses_edited(
-    site: Path, shell: Shell, commands: str, reason: str
-) -> None:
-    shell(commands)
-    with pytest.raises(Refused) as caught:
-        look(site / "etc/app/app.conf", APPLICATION)
-    assert caught.value.reason == reason
