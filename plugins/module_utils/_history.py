@@ -72,16 +72,20 @@ class History:
             if directory is None:
                 return
             stack.callback(os.close, directory)
-            for run_id in superfluous(
-                others, Keep(keep.runs - 1, keep.days), time.time_ns()
-            ):
+            # One of the same name would be in the way.
+            self._remove_leftovers(directory)
+            left = Keep(keep.runs - 1, keep.days)
+            for run_id in superfluous(others, left, time.time_ns()):
                 # From then on it is no run, whenever this ends.
-                removed = _REMOVED + run_id
-                os.rename(run_id, removed, src_dir_fd=directory, dst_dir_fd=directory)
-            with listing(self._journal_dir) as entries:
-                names = [each.name for each in entries]
-            for name in names:
-                if name.startswith(_REMOVED):
+                _rename(directory, run_id, _REMOVED + run_id)
+            self._remove_leftovers(directory)
+
+    def _remove_leftovers(self, directory: int) -> None:
+        with listing(self._journal_dir) as entries:
+            names = [each.name for each in entries]
+        for name in names:
+            if name.startswith(_REMOVED):
+                with suppress(OSError):
                     _remove(directory, name)
 
 
@@ -100,6 +104,12 @@ def superfluous(
         for number, (run_id, header) in enumerate(runs)
         if number >= keep.runs or header.time < oldest
     ]
+
+
+def _rename(parent: int, name: str, other: str) -> None:
+    """Rename a run, unless somebody has removed it since it was read."""
+    with suppress(OSError):
+        os.rename(name, other, src_dir_fd=parent, dst_dir_fd=parent)
 
 
 def _remove(parent: int, name: str) -> None:

@@ -24,6 +24,7 @@ import re
 import socket
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from functools import lru_cache
 from typing import Any, Callable, NamedTuple, Protocol
 
@@ -138,9 +139,11 @@ class Journal:
         if self._fd is not None:
             os.close(self._fd)
 
-    def is_of_records(self) -> bool:
-        """Tell whether a process of the run, this one or another, recorded anything."""
-        return os.path.isdir(self._directory)
+    def files(self) -> int:
+        """Return how many files the run has by now, of this call and of others."""
+        with suppress(OSError):
+            return len(os.listdir(self._directory))
+        return 0
 
     def of_second_process(self) -> Journal:
         """Return the journal of another process that does a part of the same call.

@@ -54,11 +54,13 @@ def refuse_run(options: RunOptions) -> None:
 def recording(options: RunOptions) -> Iterator[Journal]:
     """Hold the host's lock, and yield the journal of the run. Raises HostError.
 
-    A run that has recorded anything removes, at its end, what need not stay.
+    A call that has recorded anything, in whichever of its processes, removes at its
+    end what need not stay. Whether an earlier call of the run has does not count.
     """
     history = History(options.journal_dir)
     journal = Journal(options.journal_dir, options.run_id, newest_ns=history.newest_ns)
     with host_lock(options.run_id, options.lock_timeout), closing(journal):
+        files = journal.files()
         yield journal
-        if journal.is_of_records():
+        if journal.files() > files:
             history.prune(options.run_id, options.keep)

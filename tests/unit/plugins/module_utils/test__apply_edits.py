@@ -77,6 +77,17 @@ def test_the_journal_does_not_grow_for_ever(host: hosts.Host) -> None:
     assert sorted(os.listdir(host.journal)) == ["run-2", "run-3"]
 
 
+def test_nothing_to_do_removes_nothing_of_the_journal(host: hosts.Host) -> None:
+    """Whether or not another task of the same run recorded something before."""
+    for number in range(3):
+        edits = [host.edit("app.conf", b"%d\n" % number)]
+        apply_edits(edits.copy, host.options(f"run-{number}"), hosts.no_check)
+    for run_id in ("run-1", "run-2", "run-3"):
+        options = replace(host.options(run_id), keep=Keep(1, 0))
+        assert not apply_edits(list, options, hosts.no_check)["changed"]
+    assert sorted(os.listdir(host.journal)) == ["run-0", "run-1", "run-2"]
+
+
 def test_what_is_right_already_is_neither_checked_nor_recorded(
     host: hosts.Host, site: Path, listing: Listing
 ) -> None:

@@ -30,6 +30,10 @@ from ansible_collections.logward.permissions.plugins.module_utils._fs import (
     HALVES,
     Visit,
 )
+from ansible_collections.logward.permissions.plugins.module_utils._history import (
+    KEEP,
+    Keep,
+)
 from ansible_collections.logward.permissions.plugins.module_utils._journal import (
     Journal,
 )
@@ -95,9 +99,13 @@ def cores(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
 
 @pytest.fixture
 def run(site: Path, logs: Path) -> Callable[..., Result]:
-    def run(function: Callable[..., Result] = repair, run_id: str = "run-1") -> Result:
+    def run(
+        function: Callable[..., Result] = repair,
+        run_id: str = "run-1",
+        keep: Keep = KEEP,
+    ) -> Result:
         declaration = {"path": str(logs), "writers": [str(WEB), str(QUEUE)]}
-        options = RepairOptions(run_id, str(site / "journal"), 0)
+        options = RepairOptions(run_id, str(site / "journal"), 0, keep)
         return function(parse_policies([declaration], []), options)
 
     return run
@@ -185,6 +193,17 @@ def named(diffs: list[dict[str, str]]) -> tuple[int, ...]:
     assert diff["after"].endswith("\n... and 601 more\n")
     texts = diff["before"], diff["after"]
     return tuple(len(text.replace("\n    ", " ").splitlines()) for text in texts)
+
+
+@pytest.mark.parametrize("half", [0, 1])
+def test_what_need_not_stay_is_removed_whichever_process_recorded(
+    run: Callable[..., Result], site: Path, logs: Path, half: int
+) -> None:
+    run(run_id="run-1")
+    deep = (each for each in logs.rglob("*/*.log") if in_half(half, logs, str(each)))
+    next(deep).chmod(0o600)
+    assert only(run(run_id="run-2", keep=Keep(1, 90)))["changed_inodes"] == 1
+    assert os.listdir(site / "journal") == ["run-2"]
 
 
 def test_diff_is_the_same_each_time(run: Callable[..., Result]) -> None:

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import calendar
 import os
+import shutil
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -84,6 +85,35 @@ def test_oldest_runs_are_removed_and_never_the_own(site: Path) -> None:
     with ExitStack() as stack:
         own = open_run(Runs(str(site / "journal")), "own", stack)
         assert len(list(own.batches())) == len(journals.WRITTEN)
+
+
+def test_what_a_crash_left_is_not_in_the_way_of_a_run_of_that_name(site: Path) -> None:
+    for run_id in ("own", "a", "b"):
+        journals.write(site, run_id)
+    (site / "journal/.removed-b").mkdir()
+    (site / "journal/.removed-b/0001.jsonl").write_text("what a crash has left")
+    History(str(site / "journal")).prune("own", Keep(1, 90))
+    assert os.listdir(site / "journal") == ["own"]
+
+
+def test_what_cannot_be_removed_keeps_nothing_else(site: Path) -> None:
+    for run_id in ("own", "a", "b", "c"):
+        journals.write(site, run_id)
+    for name in (".removed-b", ".removed-x"):
+        (site / "journal" / name / "somebody's").mkdir(parents=True)
+    History(str(site / "journal")).prune("own", Keep(1, 90))
+    left = {".removed-b", ".removed-x", "b", "own"}
+    assert set(os.listdir(site / "journal")) == left
+
+
+def test_run_that_somebody_removes_meanwhile_keeps_no_other(site: Path) -> None:
+    for run_id in ("own", "a", "b", "c"):
+        journals.write(site, run_id)
+    history = History(str(site / "journal"))
+    assert history.newest_ns()
+    shutil.rmtree(site / "journal/c")
+    history.prune("own", Keep(1, 90))
+    assert os.listdir(site / "journal") == ["own"]
 
 
 def test_nothing_is_removed_where_a_run_is_not_as_it_was_written(
