@@ -106,12 +106,18 @@ def _entries(inode: Inode, other: Inode) -> list[str]:
 
 
 def _lacking(acl: Acl | None, other: Acl | None) -> list[str]:
-    """Return, by their names, the entries that the other has not, the first ones."""
-    if acl is None:
+    """Return, by their names, the entries that the other has not, the first ones.
+
+    Where the other has the same ones in another order, they are all returned.
+    """
+    if acl is None or acl == other:
         return []
     if other is None:
         return _lines(acl)
-    users, groups = set(other.users), set(other.groups)
+    reordered = acl.meaning == other.meaning
+    users, groups = (
+        (set(), set()) if reordered else (set(other.users), set(other.groups))
+    )
     named = replace(
         acl,
         users=tuple(entry for entry in acl.users if entry not in users),

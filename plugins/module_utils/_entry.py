@@ -54,6 +54,10 @@ _SPAN = ((int,), (str,), (str,))
 
 
 def parsed_entry(record: Mapping[str, Any]) -> Entry | EditEntry:
+    """Return what a line says that is neither the first nor a digest.
+
+    Raises Malformed.
+    """
     if record.get("entry") == EDIT:
         return _edit_entry(checked_fields(record, _EDIT))
     if record.get("entry") != INODE:

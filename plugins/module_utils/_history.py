@@ -1,6 +1,6 @@
 # Copyright: Logward contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The runs before the own one: when the newest was made, how long each stays."""
+"""The runs before one's own: when the newest was made, how long each stays."""
 
 from __future__ import annotations
 
@@ -41,10 +41,10 @@ KEEP = Keep()
 
 
 class History:
-    """The runs that were in the journal before the own one, read once.
+    """The runs that are in the journal before one's own call records, read once.
 
-    Where a run cannot be told from others there is none: whoever takes one back is
-    told of it.
+    Where one cannot be read none counts, and none is removed: whoever takes one back
+    is told of it.
     """
 
     def __init__(self, journal_dir: str) -> None:
@@ -60,7 +60,8 @@ class History:
     def newest_ns(self) -> int:
         """Return when the newest run was made; 0 where there is none that tells."""
         with suppress(ValueError):
-            for _run_id, header in self._runs[:1]:
+            if self._runs:
+                _run_id, header = self._runs[0]
                 return _time_ns(header.time)
         return 0
 

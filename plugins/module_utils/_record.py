@@ -45,6 +45,7 @@ class Header:
 
 
 def parsed(line: bytes) -> dict[str, Any]:
+    """Return the object of a line. Raises Malformed."""
     try:
         record = json.loads(
             line.decode("ascii"),
@@ -80,6 +81,7 @@ def _refuse(text: str) -> NoReturn:
 
 
 def checked_fields(record: Mapping[str, Any], types: Types) -> Mapping[str, Any]:
+    """Return an object that has these keys, of these types. Raises Malformed."""
     if record.keys() != types.keys():
         raise Malformed("has other keys than a journal")
     for key, value in record.items():
@@ -89,6 +91,7 @@ def checked_fields(record: Mapping[str, Any], types: Types) -> Mapping[str, Any]
 
 
 def parsed_header(record: Mapping[str, Any]) -> Header:
+    """Return what the first line of a file says. Raises Malformed."""
     if record.get("logward_journal", FORMAT) != FORMAT:
         raise Malformed(f"is of format {record['logward_journal']!r:.20}, not {FORMAT}")
     fields = checked_fields(record, _HEADER)

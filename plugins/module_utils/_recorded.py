@@ -23,7 +23,7 @@ from ._runs import MAX_LINE, Runs
 
 # Some 1,500 bytes for each of the 10,000,000 entries that a walk has at most.
 MAX_BYTES = 15 * 10**9
-_DIGEST = {"sha256"}
+_DIGEST_KEYS = {"sha256"}
 
 
 class RunFile:
@@ -81,7 +81,7 @@ class RunFile:
         if self.header is None:
             self.header = parsed_header(record)
             return False
-        if record.keys() == _DIGEST:
+        if record.keys() == _DIGEST_KEYS:
             if record["sha256"] != digest:
                 raise Malformed("has the digest of other bytes")
             return True

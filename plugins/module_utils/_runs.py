@@ -22,7 +22,10 @@ _FILE_NAME = re.compile(r"([0-9]{4,9})\.jsonl")
 
 
 class Runs:
-    """The journal of this host. Raises HostError where it is not root's alone."""
+    """The journal of this host, as far as what it has is called.
+
+    All its methods raise HostError where it is not root's alone.
+    """
 
     def __init__(self, journal_dir: str) -> None:
         """Name the directory."""

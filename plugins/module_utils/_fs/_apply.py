@@ -33,12 +33,8 @@ def same_permissions(one: Inode, other: Inode) -> bool:
 
 def same_bytes(one: Inode, other: Inode) -> bool:
     """Compare what ``same_permissions`` does, and in which order an ACL has it."""
-    return _as_kept(one) == _as_kept(other)
-
-
-def _as_kept(inode: Inode) -> tuple[object, ...]:
-    known = inode.kind, inode.uid, inode.gid, inode.special
-    return (*known, inode.acl, inode.default_acl, inode.acl_unread)
+    acls = one.acl == other.acl and one.default_acl == other.default_acl
+    return acls and same_permissions(one, other)
 
 
 @lru_cache(maxsize=_DISTINCT_CHANGES)

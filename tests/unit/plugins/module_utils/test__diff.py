@@ -69,6 +69,13 @@ def lines(before: Inode, after: Inode, path: str = "app.log") -> tuple[str, str]
             "acl: - user:64002:-w- user:64003:rw- group:9999:r--",
             "acl: + user:64002:rw-",
         ),
+        # Restored to the byte, although both mean the same.
+        (
+            replace(LOG, acl=Acl(6, 4, 4, 6, ((OLD, 6), (QUEUE, 4)))),
+            replace(LOG, acl=Acl(6, 4, 4, 6, ((QUEUE, 4), (OLD, 6)))),
+            "acl: - user:64003:rw- user:64002:r--",
+            "acl: + user:64002:r-- user:64003:rw-",
+        ),
         (
             replace(LOG, acl=Acl(6, 6, 4, 4, ((QUEUE, 6),))),
             replace(LOG, acl=Acl(6, 4, 4, 6, ((QUEUE, 6),))),

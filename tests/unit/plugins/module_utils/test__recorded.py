@@ -337,7 +337,7 @@ def test_batch_that_was_taken_out(read: Read, file: Path) -> None:
     ("limit", "value", "message"),
     [
         ("MAX_BYTES", 1000, r"0001\.jsonl has more than 1,000 bytes"),
-        ("MAX_LINE", 1000, r"line 1,?\d* of .* is too long"),
+        ("MAX_LINE", 1000, r"line \d+ of .* is too long"),
     ],
 )
 def test_absurdly_large(
@@ -351,8 +351,6 @@ def test_absurdly_large(
     with file.open("ab") as more:
         more.write(b"x" * 2000)
     monkeypatch.setattr(_recorded, limit, value)
-    if limit == "MAX_LINE":
-        message = message.replace("1,?\\d*", r"\d+")
     with pytest.raises(LogwardError, match=message):
         read("run-1")
 

@@ -16,6 +16,7 @@ from ansible_collections.logward.permissions.plugins.module_utils._history impor
     History,
 )
 from ansible_collections.logward.permissions.plugins.module_utils._runs import (
+    MAX_LINE,
     NoSuchRun,
     Runs,
 )
@@ -86,6 +87,13 @@ def test_run_that_does_not_exist(site: Path, runs: Runs) -> None:
     with pytest.raises(NoSuchRun) as error:
         runs.find("run-9")
     assert "Name one of run-6, run-5, run-4, run-3, run-2, ..." in str(error.value)
+
+
+def test_first_line_without_an_end(site: Path, runs: Runs, file: Path) -> None:
+    file.write_bytes(b"{" * MAX_LINE + b"}\n")
+    with pytest.raises(NoSuchRun):
+        runs.find("run-1")
+    assert History(str(site / "journal")).newest_ns() == 0
 
 
 def test_newest_of_which_nobody_knows_whose_it_is(
