@@ -164,10 +164,10 @@ def _in_between(before: Acl, after: Acl) -> Acl:
         user_obj=old.user_obj,
         group_obj=old.group_obj & new.group_obj,
         other=old.other & new.other,
-        users=tuple(sorted({**dict(old.users), **dict(new.users)}.items())),
-        groups=tuple(sorted({**dict(old.groups), **dict(new.groups)}.items())),
+        users=tuple({**dict(old.users), **dict(new.users)}.items()),
+        groups=old.groups + new.groups,
     )
-    return with_mask_of_entries(acl)
+    return with_mask_of_entries(acl.meaning)
 
 
 def _call_for(present: Inode, stage: Inode) -> Iterator[Callable[[str], None]]:

@@ -91,6 +91,10 @@ CHANGES = {
         file(WEB, WEB, from_mode(0o600)),
         file(WEB, GROUP, from_mode(0o604)),
     ),
+    "group, and two entries of another one": (
+        file(WEB, WEB, Acl(6, 0, 0, 6, (), ((GROUP, 4), (GROUP, 2)))),
+        file(WEB, QUEUE, Acl(6, 0, 0, 6, (), ((GROUP, 2), (GROUP, 4), (WEB, 4)))),
+    ),
     "nothing of a directory": (
         directory(WEB, WEB, OPEN, SETGID, OPEN),
         directory(WEB, WEB, OPEN, SETGID, OPEN),
