@@ -76,7 +76,7 @@ def test_nobody_is_ever_locked_out_again(host: PaymentsHost) -> None:
             happened.append(name)
             told = f"seed {SEED}, round {number + 1}: {', then '.join(happened)}"
             EVENTS[name](host, chance)
-            assert locked_out(host, chance) == [], told
+            assert locked_out(host, chance) == [], f"{told}\n{host.worker_said()}"
             assert refused() == [], told
         print(told)
         assert play("audit").exit_status == 0, f"the audit, after {told}"

@@ -194,6 +194,11 @@ class PaymentsHost:
         # supervisorctl exits with 3 where a program is not running.
         return self.run(["supervisorctl", "status", WORKER], check=False).split()[1]
 
+    def worker_said(self) -> str:
+        """What supervisor says of the worker, and what it wrote last: for a failure."""
+        said = self.run(["supervisorctl", "tail", WORKER], check=False)
+        return self.run(["supervisorctl", "status", WORKER], check=False) + said[-800:]
+
     # The clock
 
     def next_midnight(self) -> None:
