@@ -114,10 +114,9 @@ def _lacking(acl: Acl | None, other: Acl | None) -> list[str]:
         return []
     if other is None:
         return _lines(acl)
-    reordered = acl.meaning == other.meaning
-    users, groups = (
-        (set(), set()) if reordered else (set(other.users), set(other.groups))
-    )
+    if acl.meaning == other.meaning:
+        other = replace(other, users=(), groups=())
+    users, groups = set(other.users), set(other.groups)
     named = replace(
         acl,
         users=tuple(entry for entry in acl.users if entry not in users),

@@ -77,9 +77,7 @@ class History:
             self._remove_leftovers(directory)
             left = Keep(keep.runs - 1, keep.days)
             for run_id in superfluous(others, left, time.time_ns()):
-                # From then on it is no run, whenever this ends.
-                _rename(directory, run_id, _REMOVED + run_id)
-            self._remove_leftovers(directory)
+                _take_out(directory, run_id)
 
     def _remove_leftovers(self, directory: int) -> None:
         with listing(self._journal_dir) as entries:
@@ -107,10 +105,13 @@ def superfluous(
     ]
 
 
-def _rename(parent: int, name: str, other: str) -> None:
-    """Rename a run, unless somebody has removed it since it was read."""
+def _take_out(journal: int, run_id: str) -> None:
+    """Remove a run, unless somebody has removed it since it was read."""
+    removed = _REMOVED + run_id
     with suppress(OSError):
-        os.rename(name, other, src_dir_fd=parent, dst_dir_fd=parent)
+        # From then on it is no run, whenever this ends.
+        os.rename(run_id, removed, src_dir_fd=journal, dst_dir_fd=journal)
+        _remove(journal, removed)
 
 
 def _remove(parent: int, name: str) -> None:

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from ansible_collections.logward.permissions.plugins.module_utils import (
@@ -12,6 +14,9 @@ from ansible_collections.logward.permissions.plugins.module_utils import (
 from ansible_collections.logward.permissions.plugins.module_utils._writers._source import (
     NOBODY,
 )
+from ansible_collections.logward.permissions.tests.unit.plugins.module_utils import (
+    journals,
+)
 
 
 @pytest.fixture
@@ -19,3 +24,9 @@ def quiet_host(monkeypatch: pytest.MonkeyPatch) -> None:
     """What else runs on this machine decides nothing, and need not be read."""
     monkeypatch.setattr(_repair, "running_writers", lambda *_arguments: NOBODY)
     monkeypatch.setattr(_survey, "root_writes_below", lambda _path: [])
+
+
+@pytest.fixture
+def run_file(site: Path) -> Path:
+    """The only file of run-1, the only run of the journal."""
+    return journals.write(site, "run-1")

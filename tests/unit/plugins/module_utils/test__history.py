@@ -27,12 +27,6 @@ from ansible_collections.logward.permissions.tests.unit.plugins.module_utils imp
 )
 
 
-@pytest.fixture
-def file(site: Path) -> Path:
-    """The only file of run-1."""
-    return journals.write(site, "run-1")
-
-
 def _header(time: str, restores: str | None = None) -> Header:
     return Header("run", restores, None, time)
 
@@ -117,16 +111,16 @@ def test_run_that_somebody_removes_meanwhile_keeps_no_other(site: Path) -> None:
 
 
 def test_nothing_is_removed_where_a_run_is_not_as_it_was_written(
-    site: Path, file: Path
+    site: Path, run_file: Path
 ) -> None:
     journals.write(site, "own")
-    file.write_text("{}\n")
+    run_file.write_text("{}\n")
     History(str(site / "journal")).prune("own", Keep(0, 0))
-    assert file.exists()
+    assert run_file.exists()
 
 
-def test_pruning_leaves_no_descriptor_open(site: Path, file: Path) -> None:
+def test_pruning_leaves_no_descriptor_open(site: Path, run_file: Path) -> None:
     descriptors = os.listdir("/proc/self/fd")
     History(str(site / "journal")).prune("own", Keep(0, 0))
-    assert not file.exists()
+    assert not run_file.exists()
     assert os.listdir("/proc/self/fd") == descriptors

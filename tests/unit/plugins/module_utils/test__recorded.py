@@ -39,20 +39,14 @@ Read = Callable[[str], Run]
 
 
 @pytest.fixture
-def file(site: Path) -> Path:
-    """The only file of run-1."""
-    return journals.write(site, "run-1")
-
-
-@pytest.fixture
 def read(site: Path) -> Iterator[Read]:
     """Return a function that reads a run, whose files stay open during the test."""
     with ExitStack() as stack:
         yield lambda run_id: open_run(Runs(str(site / "journal")), run_id, stack)
 
 
-def test_what_was_written_is_read_from_its_end(read: Read, file: Path) -> None:
-    assert file.name == "0001.jsonl"
+def test_what_was_written_is_read_from_its_end(read: Read, run_file: Path) -> None:
+    assert run_file.name == "0001.jsonl"
     run = read("run-1")
     assert list(run.batches()) == [batch[::-1] for batch in reversed(journals.WRITTEN)]
     assert (run.run_id, run.calls, run.ignored) == ("run-1", 1, 0)
@@ -73,9 +67,9 @@ def test_files_of_a_run_are_read_from_the_last(site: Path, read: Read) -> None:
 
 
 def test_wherever_a_crash_cuts_it_the_batches_before_are_read(
-    read: Read, file: Path
+    read: Read, run_file: Path
 ) -> None:
-    whole = file.read_bytes()
+    whole = run_file.read_bytes()
     ends = [0]
     for line in whole.splitlines(keepends=True):
         ends.append(ends[-1] + len(line))
@@ -86,7 +80,7 @@ def test_wherever_a_crash_cuts_it_the_batches_before_are_read(
     assert len(digests) == len(journals.WRITTEN)
     seen = set()
     for cut in sorted(cuts):
-        file.write_bytes(whole[:cut])
+        run_file.write_bytes(whole[:cut])
         run = read("run-1")
         complete = sum(end <= cut for end in digests)
         expected = [batch[::-1] for batch in reversed(journals.WRITTEN[:complete])]
@@ -98,8 +92,10 @@ def test_wherever_a_crash_cuts_it_the_batches_before_are_read(
     assert seen == set(range(len(journals.WRITTEN) + 1))
 
 
-def test_what_a_crash_left_of_a_line_may_be_anything(read: Read, file: Path) -> None:
-    file.write_bytes(file.read_bytes() + b"\0\xff{" * 1000)
+def test_what_a_crash_left_of_a_line_may_be_anything(
+    read: Read, run_file: Path
+) -> None:
+    run_file.write_bytes(run_file.read_bytes() + b"\0\xff{" * 1000)
     run = read("run-1")
     assert len(list(run.batches())) == len(journals.WRITTEN)
     assert run.ignored == 1
@@ -108,12 +104,12 @@ def test_what_a_crash_left_of_a_line_may_be_anything(read: Read, file: Path) -> 
 # Changed
 
 
-def test_every_byte_counts(read: Read, file: Path) -> None:
-    whole = file.read_bytes()
+def test_every_byte_counts(read: Read, run_file: Path) -> None:
+    whole = run_file.read_bytes()
     tried = 0
     for offset in range(0, len(whole) - 1, 17):
-        file.write_bytes(whole[:offset] + b"0" + whole[offset + 1 :])
-        if file.read_bytes() != whole:
+        run_file.write_bytes(whole[:offset] + b"0" + whole[offset + 1 :])
+        if run_file.read_bytes() != whole:
             with pytest.raises(LogwardError, match="Nothing was changed"):
                 read("run-1")
             tried += 1
@@ -310,15 +306,15 @@ def seal(lines: list[bytes]) -> bytes:
 )
 def test_malformed(
     read: Read,
-    file: Path,
+    run_file: Path,
     change: Callable[[list[bytes]], None],
     parts: list[str],
 ) -> None:
-    lines = file.read_bytes().splitlines()
-    file.write_bytes(seal(lines))
+    lines = run_file.read_bytes().splitlines()
+    run_file.write_bytes(seal(lines))
     assert read("run-1").ignored == 0
     change(lines)
-    file.write_bytes(seal(lines))
+    run_file.write_bytes(seal(lines))
     with pytest.raises(LogwardError) as error:
         read("run-1")
     for part in ("run_id: 'run-1' cannot be taken back: ", *parts):
@@ -326,9 +322,9 @@ def test_malformed(
     assert "Nothing was changed. Name another run, or run" in str(error.value)
 
 
-def test_batch_that_was_taken_out(read: Read, file: Path) -> None:
-    lines = file.read_bytes().splitlines(keepends=True)
-    file.write_bytes(b"".join(lines[:3] + lines[6:]))
+def test_batch_that_was_taken_out(read: Read, run_file: Path) -> None:
+    lines = run_file.read_bytes().splitlines(keepends=True)
+    run_file.write_bytes(b"".join(lines[:3] + lines[6:]))
     with pytest.raises(LogwardError, match=r"line 5 .* has the digest of other bytes"):
         read("run-1")
 
@@ -342,21 +338,21 @@ def test_batch_that_was_taken_out(read: Read, file: Path) -> None:
 )
 def test_absurdly_large(
     read: Read,
-    file: Path,
+    run_file: Path,
     monkeypatch: pytest.MonkeyPatch,
     limit: str,
     value: int,
     message: str,
 ) -> None:
-    with file.open("ab") as more:
+    with run_file.open("ab") as more:
         more.write(b"x" * 2000)
     monkeypatch.setattr(_recorded, limit, value)
     with pytest.raises(LogwardError, match=message):
         read("run-1")
 
 
-def test_sparse_file_is_not_read(read: Read, file: Path) -> None:
-    os.truncate(file, 10**12)
+def test_sparse_file_is_not_read(read: Read, run_file: Path) -> None:
+    os.truncate(run_file, 10**12)
     with pytest.raises(LogwardError, match="has more than 15,000,000,000 bytes"):
         read("run-1")
 
@@ -390,8 +386,8 @@ UNSAFE = {
 
 
 @pytest.mark.parametrize(("act", "message"), UNSAFE.values(), ids=UNSAFE)
-def test_unsafe(site: Path, read: Read, file: Path, act: str, message: str) -> None:
-    subprocess.run(act, shell=True, cwd=file.parent, check=True)  # noqa: S602
+def test_unsafe(site: Path, read: Read, run_file: Path, act: str, message: str) -> None:
+    subprocess.run(act, shell=True, cwd=run_file.parent, check=True)  # noqa: S602
     for look in (read, Runs(str(site / "journal")).find):
         with pytest.raises(LogwardError) as error:
             look("run-1")

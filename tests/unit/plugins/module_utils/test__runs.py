@@ -26,12 +26,6 @@ from ansible_collections.logward.permissions.tests.unit.plugins.module_utils imp
 
 
 @pytest.fixture
-def file(site: Path) -> Path:
-    """The only file of run-1."""
-    return journals.write(site, "run-1")
-
-
-@pytest.fixture
 def runs(site: Path) -> Runs:
     return Runs(str(site / "journal"))
 
@@ -63,12 +57,12 @@ def test_latest_is_the_newest_when_the_clock_was_set(
     assert History(journal).newest_ns() == 0
 
 
-def test_what_is_no_run_is_passed_over(site: Path, runs: Runs, file: Path) -> None:
+def test_what_is_no_run_is_passed_over(site: Path, runs: Runs, run_file: Path) -> None:
     for name in ("later", "later still"):
         (site / "journal" / name).mkdir(0o700)
     (site / "journal/later/0001.jsonl").write_text('{"logward_journal":1,')
     (site / "journal/note").write_text("")
-    (site / "journal/link").symlink_to(file.parent)
+    (site / "journal/link").symlink_to(run_file.parent)
     assert runs.find("latest") == "run-1"
     for name in ("later", "note", "link"):
         with pytest.raises(NoSuchRun):
@@ -89,17 +83,17 @@ def test_run_that_does_not_exist(site: Path, runs: Runs) -> None:
     assert "Name one of run-6, run-5, run-4, run-3, run-2, ..." in str(error.value)
 
 
-def test_first_line_without_an_end(site: Path, runs: Runs, file: Path) -> None:
-    file.write_bytes(b"{" * MAX_LINE + b"}\n")
+def test_first_line_without_an_end(site: Path, runs: Runs, run_file: Path) -> None:
+    run_file.write_bytes(b"{" * MAX_LINE + b"}\n")
     with pytest.raises(NoSuchRun):
         runs.find("run-1")
     assert History(str(site / "journal")).newest_ns() == 0
 
 
 def test_newest_of_which_nobody_knows_whose_it_is(
-    site: Path, runs: Runs, file: Path
+    site: Path, runs: Runs, run_file: Path
 ) -> None:
     journals.write(site, "run-2")
-    file.write_bytes(b"{}\n")
+    run_file.write_bytes(b"{}\n")
     with pytest.raises(LogwardError, match=r"line 1 of .*run-1.*Move that run else"):
         runs.find("latest")
